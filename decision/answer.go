@@ -1,0 +1,96 @@
+package decision
+
+import (
+	"time"
+
+	"github.com/signalbox-dev/signalbox/decision/llm"
+	"github.com/signalbox-dev/signalbox/registry"
+)
+
+// Answer is what a gateway is told. Exactly one of Refusal, Served and Plan is
+// set; the word "action" is derived from it at the edge.
+type Answer struct {
+	DecisionID      string
+	CallID          string
+	Dialect         llm.Dialect // in which a refusal's body is written
+	PolicyRevision  string
+	RegistryVersion int64
+	Changes         []Change
+	Warnings        []Reason // said, not enforced: warn budgets, masked rules
+
+	Refusal *Refusal
+	Served  *Served
+	Plan    *Plan
+}
+
+// Change is one thing we altered in the caller's request. A closed set.
+type Change string
+
+const (
+	Clamped          Change = "clamped"
+	Defaulted        Change = "defaulted"
+	Redacted         Change = "redacted"
+	UsageRequested   Change = "usage_requested"
+	ModelSubstituted Change = "model_substituted"
+)
+
+// Plan lets the call go out: where, with which edits, under which hold.
+type Plan struct {
+	Deployments []*registry.Deployment // in order; never empty
+	Edits       []llm.Edit             // in body order, not overlapping
+	Body        []byte                 // the edited body; nil when nothing changed
+	ModelSpan   [2]int                 // of the caller's model in Body (or in the request's); [0,0]: the path names it
+	Hold        Hold
+	ReportToken string
+	Budget      *BudgetLeft // the tightest, for the caller's headers
+	Free        bool        // not judged by tokens: model lists, token counting
+}
+
+// Hold is what was set aside for the call.
+type Hold struct {
+	NanoUSD         int64
+	Tokens          int64
+	MaxOutputTokens int64
+	ExpiresAt       time.Time
+}
+
+// BudgetLeft is the money of the call's tightest budget after this hold.
+type BudgetLeft struct {
+	Name string
+	Unit string
+	Left string // decimal
+}
+
+// Served is an answer from the cache.
+type Served struct {
+	Status  int
+	Headers map[string]string
+	Body    []byte
+}
+
+// Action is the contract's word for the answer: deny > serve > redact > route > allow.
+func (a *Answer) Action() string {
+	switch {
+	case a.Refusal != nil:
+		return "deny"
+	case a.Served != nil:
+		return "serve"
+	}
+	action := "allow"
+	for _, c := range a.Changes {
+		switch c {
+		case Redacted:
+			return "redact"
+		case ModelSubstituted:
+			action = "route"
+		}
+	}
+	if a.Plan != nil && !a.Plan.Free && len(a.Plan.Deployments) > 0 {
+		// Naming the deployments is routing only where the caller's model did not
+		// already leave one choice.
+		if len(a.Plan.Deployments) > 1 {
+			action = "route"
+		}
+	}
+	return action
+}

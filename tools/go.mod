@@ -1,0 +1,3 @@
+module github.com/signalbox-dev/signalbox/tools
+
+go 1.26
