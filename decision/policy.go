@@ -1,6 +1,9 @@
 package decision
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // Policy says whether a call may go out, and how. It sees facts and nothing
 // else: equal facts have equal verdicts. An error means that it could not say,
@@ -9,104 +12,39 @@ type Policy interface {
 	Evaluate(ctx context.Context, facts *Facts) (Verdict, error)
 }
 
-// Facts is everything a policy may know of a call. Its JSON is the input
-// document of docs/policy and decision/opa/schema/input.json: a public contract.
-// Volatile figures (exact money left, exact tokens) are not in it: limits that a
-// verdict returns are compared with them by Go.
-type Facts struct {
-	Principal   PrincipalFacts    `json:"principal"`
-	Tenant      TenantFacts       `json:"tenant"`
-	App         AppFacts          `json:"app"`
-	Request     RequestFacts      `json:"request"`
-	Model       ModelFacts        `json:"model"`
-	Deployments []DeploymentFacts `json:"deployments"` // that serve the model, by name
-	Findings    []FindingFacts    `json:"findings"`
-	Time        TimeFacts         `json:"time"`
-	Gateway     string            `json:"gateway"`
+// consult asks the policy. A policy that cannot say denies: skipping a rule that
+// failed, as other engines do, would let through what it was written to stop.
+func (s *Service) consult(ctx context.Context, c *Case) (Verdict, error) {
+	if c.Ask.Free && c.Ask.Model == "" {
+		return Verdict{Allow: true}, nil
+	}
+	verdict, err := s.policy.Evaluate(ctx, &c.Facts)
+	if err != nil {
+		if ctx.Err() != nil {
+			return verdict, fmt.Errorf("evaluate policy: %w", ctx.Err())
+		}
+		s.observe.PolicyFailed(err)
+		return verdict, refuse(PolicyError, "the policy could not be evaluated; its operators have been told")
+	}
+	if !verdict.Allow {
+		return verdict, denied(verdict)
+	}
+	return verdict, nil
 }
 
-// PrincipalFacts is who calls. User, Session and Agent are as the app asserted
-// them, readable.
-type PrincipalFacts struct {
-	Tenant  string            `json:"tenant"`
-	Team    string            `json:"team"`
-	App     string            `json:"app"`
-	Key     string            `json:"key"`
-	User    string            `json:"user"`
-	Session string            `json:"session"`
-	Agent   string            `json:"agent"`
-	Tags    map[string]string `json:"tags"`
-}
-
-// TenantFacts is what the registry says of the tenant.
-type TenantFacts struct {
-	Regions []string `json:"regions"` // empty: anywhere
-}
-
-// AppFacts is what the registry says of the app.
-type AppFacts struct {
-	Models []string `json:"models"` // the models it may use; empty: all
-}
-
-// RequestFacts is what the body asks for.
-type RequestFacts struct {
-	Dialect   string `json:"dialect"`
-	Endpoint  string `json:"endpoint"`
-	Method    string `json:"method"`
-	Path      string `json:"path"`
-	Stream    bool   `json:"stream"`
-	Tools     int    `json:"tools"`
-	Images    int    `json:"images"`
-	Files     int    `json:"files"`
-	SizeBand  string `json:"size_band"`  // of the prompt: tiny <1k, small <8k, medium <32k, large <128k, huge; in tokens by the byte bound
-	MaxOutput int64  `json:"max_output"` // as asked; 0: not said
-}
-
-// ModelFacts is the public name asked for.
-type ModelFacts struct {
-	Name string `json:"name"`
-}
-
-// DeploymentFacts is one place the call could go.
-type DeploymentFacts struct {
-	Name     string `json:"name"`
-	Provider string `json:"provider"`
-	Kind     string `json:"kind"`
-	Region   string `json:"region"`
-	// PriceRank orders by price for a call of this shape: 0 is the cheapest, and
-	// equal prices have equal ranks. A deployment without a price ranks as free
-	// when it is provisioned and last when it is not.
-	PriceRank int  `json:"price_rank"`
-	Priced    bool `json:"priced"`
-	Healthy   bool `json:"healthy"`
-}
-
-// FindingFacts is one kind of thing a guard found, never the thing itself.
-type FindingFacts struct {
-	Kind  string `json:"kind"`
-	Count int    `json:"count"`
-}
-
-// TimeFacts is the decision's clock, UTC.
-type TimeFacts struct {
-	Hour    int    `json:"hour"`
-	Weekday string `json:"weekday"`
-	Date    string `json:"date"`
-}
-
-// Verdict is a policy's result, read once into a struct. The zero Verdict denies.
-type Verdict struct {
-	Allow bool
-	// Reasons of a denial; the first sets the status. Codes outside the closed
-	// set become policy_denied with the code in the message.
-	Reasons     []Reason
-	Deployments []string // allowed, in order; every other one is refused
-	Model       string   // substituted for the one asked; "" keeps it
-	MaxOutput   int64    // clamp; 0: none
-	AllowClamp  bool     // whether a call that fits only in part may be clamped
-	Redact      []string // kinds of finding to remove
-	Capture     string   // none, hash, redacted, full
-	Tags        map[string]string
-	Revision    string // of the policy that said it
-	Raw         []byte // the result as JSON, for the journal
+// denied is a verdict's refusal; a policy that denies without a reason still
+// gives one.
+func denied(v Verdict) *Refusal {
+	if len(v.Reasons) == 0 {
+		return refuse(PolicyDenied, "denied by policy")
+	}
+	reasons := make([]Reason, len(v.Reasons))
+	for i, r := range v.Reasons {
+		if r.Code.Status() == 0 {
+			r.Message = string(r.Code) + ": " + r.Message
+			r.Code = PolicyDenied
+		}
+		reasons[i] = r
+	}
+	return &Refusal{Reasons: reasons}
 }

@@ -1,0 +1,274 @@
+package decision
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/decision/llm"
+	"github.com/signalbox-dev/signalbox/journal"
+	"github.com/signalbox-dev/signalbox/registry"
+)
+
+// bill is what a call cost, and how well we know it.
+type bill struct {
+	rank    journal.Rank
+	outcome journal.Outcome
+	usage   journal.Usage
+	// whole: charge every meter what it held, because nothing better is known.
+	whole bool
+}
+
+// bill works out what a reported call cost:
+//
+//	not sent                               0
+//	usage given                            its tokens at the price in force when decided
+//	completed without usage                the hold
+//	failed before the first byte           0
+//	failed later, or aborted               the provider's on_abort rule on what was seen
+func (s *Service) bill(k *call, r Report) (bill, error) {
+	tokens, tier, err := reportedUsage(k, r)
+	if err != nil {
+		return bill{}, err
+	}
+	answered := r.Deployment
+	if answered == "" && len(k.note.Deployments) > 0 {
+		answered = k.note.Deployments[0]
+	}
+	if answered != "" && !slices.Contains(k.note.Deployments, answered) {
+		return bill{}, &ReportError{http.StatusBadRequest, "deployment " + clip(answered, 64) + " was not in the answer to this call"}
+	}
+	final := journal.Attempt{
+		Deployment: answered, Status: r.Status, Outcome: r.Outcome, ServiceTier: firstText(r.ServiceTier, tier, k.note.ServiceTier),
+		TTFT: time.Duration(r.TTFTMS) * time.Millisecond, Latency: time.Duration(r.LatencyMS) * time.Millisecond,
+	}
+	switch {
+	case r.Outcome == journal.OutcomeNotSent:
+		return s.priced(k, r, final, journal.RankExact, journal.SourceRule)
+	case tokens != nil:
+		final.Tokens = *tokens
+		return s.priced(k, r, final, rankOf(r, journal.RankExact), sourceOf(r))
+	case r.Outcome == journal.OutcomeCompleted:
+		return s.byRuleOf(k, r, final), nil
+	case beforeFirstByte(r):
+		return s.priced(k, r, final, journal.RankEstimate, journal.SourceRule)
+	}
+	return s.brokenOff(k, r, final)
+}
+
+// brokenOff charges a call that ended in the middle by its provider's rule.
+func (s *Service) brokenOff(k *call, r Report, final journal.Attempt) (bill, error) {
+	if s.onAbort(final.Deployment) != registry.AbortSeen || r.SeenOutputTokens < 0 {
+		return s.byRuleOf(k, r, final), nil
+	}
+	final.Tokens = journal.Tokens{Input: k.note.Input, Output: r.SeenOutputTokens}
+	return s.priced(k, r, final, journal.RankEstimate, sourceOf(r))
+}
+
+func (s *Service) onAbort(deployment string) string {
+	world := s.registry.Snapshot()
+	d, ok := world.Deployment(deployment)
+	if !ok {
+		return registry.AbortCeiling
+	}
+	p, ok := world.Provider(d.Provider)
+	if !ok {
+		return registry.AbortCeiling
+	}
+	if p.OnAbort == "" {
+		// A gateway's report of a broken call says what it saw; without figures
+		// brokenOff charges the hold anyway.
+		return registry.AbortSeen
+	}
+	return p.OnAbort
+}
+
+func beforeFirstByte(r Report) bool {
+	return r.Outcome == journal.OutcomeFailed && r.TTFTMS == 0 && r.SeenOutputTokens <= 0
+}
+
+// byRule charges the hold.
+func (s *Service) byRule(k *call, outcome journal.Outcome) bill {
+	final := journal.Attempt{Outcome: outcome}
+	if len(k.note.Deployments) > 0 {
+		final.Deployment = k.note.Deployments[0]
+	}
+	return s.byRuleOf(k, Report{Outcome: outcome}, final)
+}
+
+func (s *Service) byRuleOf(k *call, r Report, final journal.Attempt) bill {
+	final.Tokens = journal.Tokens{Input: k.note.Input, Output: k.note.MaxOutput * max(1, k.note.Answers)}
+	final.Source = journal.SourceRule
+	final.ChargedNanoUSD = k.note.HeldNanoUSD
+	b := bill{rank: journal.RankRule, outcome: r.Outcome, whole: true, usage: s.usage(k)}
+	b.usage.Attempts = []journal.Attempt{s.placed(final)}
+	b.usage.ChargedNanoUSD = k.note.HeldNanoUSD
+	return b
+}
+
+// priced charges each attempt for its own tokens.
+func (s *Service) priced(k *call, r Report, final journal.Attempt, rank journal.Rank, source journal.Source) (bill, error) {
+	b := bill{rank: rank, outcome: r.Outcome, usage: s.usage(k)}
+	for _, a := range r.Attempts {
+		attempt := journal.Attempt{Deployment: a.Deployment, Status: a.Status, Outcome: a.Outcome, Source: source,
+			Latency: time.Duration(a.LatencyMS) * time.Millisecond, ServiceTier: k.note.ServiceTier}
+		if a.Usage != nil {
+			attempt.Tokens = *a.Usage
+		}
+		b.usage.Attempts = append(b.usage.Attempts, attempt)
+	}
+	final.Source = source
+	b.usage.Attempts = append(b.usage.Attempts, final)
+	world := s.registry.Snapshot()
+	for i := range b.usage.Attempts {
+		a := s.placed(b.usage.Attempts[i])
+		charge, err := attemptCost(world, k, a)
+		if err != nil {
+			return bill{}, err
+		}
+		a.ChargedNanoUSD = charge
+		b.usage.Attempts[i] = a
+		if b.usage.ChargedNanoUSD > maxNano-charge {
+			return bill{}, &ReportError{http.StatusBadRequest, "usage: costs more than can be counted"}
+		}
+		b.usage.ChargedNanoUSD += charge
+	}
+	b.usage.OverHold = b.usage.ChargedNanoUSD > k.note.HeldNanoUSD
+	return b, nil
+}
+
+// attemptCost is ⌈Σ tokens × price ÷ 10⁶⌉ nano-USD, rounded up once an attempt, at
+// the price in force when the call was decided.
+func attemptCost(world *registry.Snapshot, k *call, a journal.Attempt) (int64, error) {
+	price, ok := world.PriceAsOf(a.Deployment, k.note.At, k.note.RegistryVersion)
+	if !ok {
+		return 0, nil
+	}
+	charge, ok := attemptPrice(price, a.Tokens, a.ServiceTier)
+	if !ok {
+		return 0, &ReportError{http.StatusBadRequest, "usage: costs more than can be counted"}
+	}
+	return charge, nil
+}
+
+// placed says whose deployment the attempt was.
+func (s *Service) placed(a journal.Attempt) journal.Attempt {
+	if d, ok := s.registry.Snapshot().Deployment(a.Deployment); ok {
+		a.Provider, a.UpstreamModel = d.Provider, d.UpstreamModel
+	}
+	return a
+}
+
+func (s *Service) usage(k *call) journal.Usage {
+	return journal.Usage{At: k.note.At, Principal: k.note.Principal, Gateway: k.note.Gateway, Dialect: k.note.Dialect,
+		Model: k.note.Model, RegistryVersion: k.note.RegistryVersion}
+}
+
+// on is what one charge of the hold is settled at, in its meter's unit. A budget
+// that matches one deployment, and a deployment's capacity, count only what was
+// used there.
+func (b bill) on(world *registry.Snapshot, charge journal.Charge) int64 {
+	budget, _ := world.BudgetByIncarnation(charge.Meter.Budget)
+	switch {
+	case charge.Meter.Unit == journal.UnitConcurrent:
+		return 0
+	case b.whole:
+		return charge.Held
+	case charge.Meter.Unit == journal.UnitRequests && b.outcome != journal.OutcomeNotSent:
+		return 1
+	}
+	var sum int64
+	for _, a := range b.usage.Attempts {
+		if budget != nil && !counts(world, budget, a.Deployment) {
+			continue
+		}
+		sum += amountOf(charge.Meter.Unit, a)
+	}
+	return sum
+}
+
+func amountOf(u journal.Unit, a journal.Attempt) int64 {
+	switch u {
+	case journal.UnitUSD:
+		return a.ChargedNanoUSD
+	case journal.UnitTokens:
+		return a.Tokens.Input + a.Tokens.Output
+	case journal.UnitInputTokens:
+		return a.Tokens.Input
+	case journal.UnitOutputTokens:
+		return a.Tokens.Output
+	}
+	return 0
+}
+
+// mostTokens is more than any call has used; a report above it is a mistake, and
+// sums of such figures could overflow.
+const mostTokens = 1 << 40
+
+// reportedUsage is what the gateway says was used, normalised; nil when it does
+// not say.
+func reportedUsage(k *call, r Report) (*journal.Tokens, string, error) {
+	if r.Usage != nil && r.ProviderUsage != nil {
+		return nil, "", &ReportError{http.StatusBadRequest, "usage and provider_usage: send one of them"}
+	}
+	tokens, tier := r.Usage, ""
+	if r.ProviderUsage != nil {
+		normal, said, err := llm.Usage(llm.Dialect(k.note.Dialect), r.ProviderUsage)
+		if err != nil {
+			return nil, "", &ReportError{http.StatusBadRequest, "provider_usage: " + err.Error()}
+		}
+		tokens, tier = &normal, said
+	}
+	all := []*journal.Tokens{tokens}
+	for _, a := range r.Attempts {
+		all = append(all, a.Usage)
+	}
+	for _, t := range all {
+		if t == nil {
+			continue
+		}
+		if why := implausible(*t); why != "" {
+			return nil, "", &ReportError{http.StatusBadRequest, "usage: " + why}
+		}
+	}
+	return tokens, tier, nil
+}
+
+// implausible says what is wrong with figures that cannot be true.
+func implausible(t journal.Tokens) string {
+	for _, n := range [...]int64{t.Input, t.Cached, t.CacheWrite, t.CacheWriteLong, t.Output, t.Reasoning} {
+		if n < 0 || n > mostTokens {
+			return "token counts must lie between 0 and 2⁴⁰"
+		}
+	}
+	if t.Cached+t.CacheWrite+t.CacheWriteLong > t.Input {
+		return "cached and cache-write tokens are part of input_tokens and cannot exceed it"
+	}
+	if t.Reasoning > t.Output {
+		return "reasoning_tokens are part of output_tokens and cannot exceed it"
+	}
+	return ""
+}
+
+func rankOf(r Report, otherwise journal.Rank) journal.Rank {
+	if r.Rank != 0 {
+		return r.Rank
+	}
+	return otherwise
+}
+
+func sourceOf(r Report) journal.Source {
+	if r.Source != "" {
+		return r.Source
+	}
+	return journal.SourceBody
+}
+
+func firstText(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

@@ -1,0 +1,183 @@
+package decision
+
+import (
+	"encoding/hex"
+	"strings"
+
+	"github.com/signalbox-dev/signalbox/decision/llm"
+	"github.com/signalbox-dev/signalbox/journal"
+	"github.com/signalbox-dev/signalbox/registry"
+)
+
+// Subject is as whom the call is judged and counted.
+type Subject struct {
+	// Attributes are what budgets match on. User, Session and Agent are
+	// pseudonyms: nothing that leaves this process by the journal is readable.
+	Attributes           registry.Attributes
+	User, Session, Agent string // readable, for policy and for nobody else
+	Model                *registry.Model
+	NewNames             []journal.Record // pseudonyms the journal does not know yet
+}
+
+// assertedBytes is the longest value an app may assert; a longer one is ignored,
+// as the contract says, rather than cut: two cut values could be one meter.
+const assertedBytes = 256
+
+// gather is the last read: whose call is this, what may it count against, and
+// where could it go.
+func (s *Service) gather(c *Case) (Subject, Facts, error) {
+	if c.Ask.Free && c.Ask.Model == "" {
+		// Nothing is asked of a model: an unmetered path, or a list of models.
+		return Subject{Attributes: s.attributes(c)}, Facts{}, nil
+	}
+	model, ok := c.World.Model(c.Ask.Model)
+	if !ok {
+		return Subject{}, Facts{}, refuse(ModelUnknown, "no model is called %q here", clip(c.Ask.Model, 128))
+	}
+	if model.Dialect != string(c.Ask.Dialect) {
+		return Subject{}, Facts{}, refuse(DialectMismatch, "model %q speaks the %s dialect; this path is %s's, and dialects are not translated",
+			model.Name, model.Dialect, c.Ask.Dialect)
+	}
+	sub := s.subject(c)
+	sub.Model = model
+	return sub, s.facts(c, &sub), nil
+}
+
+// attributes are those that do not hang on what the app asserts.
+func (s *Service) attributes(c *Case) registry.Attributes {
+	return registry.Attributes{
+		Tenant: c.Caller.Tenant.Name, Team: c.Caller.App.Team, App: c.Caller.App.Name, Key: c.Caller.Key.ID,
+		Gateway: c.Request.Gateway, Dialect: string(c.Ask.Dialect), Tags: c.Caller.App.Tags,
+	}
+}
+
+// subject believes what the app may assert, and nothing else.
+func (s *Service) subject(c *Case) Subject {
+	h := c.Request.Headers
+	sub := Subject{
+		Attributes: s.attributes(c),
+		User:       asserted(c.Caller.App, "user", h["x-signalbox-user"], c.Ask.SafetyIdentifier, c.Ask.User),
+		Session:    asserted(c.Caller.App, "session", h["x-signalbox-session"], c.Ask.Session),
+		Agent:      asserted(c.Caller.App, "agent", h["x-signalbox-agent"]),
+	}
+	a := &sub.Attributes
+	a.Model = c.Ask.Model
+	a.User = s.pseudonym(&sub, "user", sub.User)
+	a.Session = s.pseudonym(&sub, "session", sub.Session)
+	a.Agent = s.pseudonym(&sub, "agent", sub.Agent)
+	a.Tags = assertedTags(c.Caller.App, h)
+	if countsPrompts(c.World, a.Tenant) {
+		a.PromptHash = s.promptHash(a.Tenant, c)
+	}
+	return sub
+}
+
+// asserted is the first value given, if the app may say such a thing of itself.
+func asserted(app *registry.App, name string, values ...string) string {
+	if !app.MayAssert(name) {
+		return ""
+	}
+	for _, v := range values {
+		if v != "" && len(v) <= assertedBytes && clean(v) {
+			return v
+		}
+	}
+	return ""
+}
+
+// assertedTags adds the tags that the app may set to those it inherits; an
+// inherited tag cannot be asserted over.
+func assertedTags(app *registry.App, h Headers) map[string]string {
+	tags := app.Tags
+	copied := false
+	for _, may := range app.Assert {
+		name, ok := strings.CutPrefix(may, "tags.")
+		if !ok {
+			continue
+		}
+		value := h["x-signalbox-tag-"+strings.ToLower(name)]
+		if _, inherited := app.Tags[name]; inherited || value == "" || len(value) > assertedBytes || !clean(value) {
+			continue
+		}
+		if !copied {
+			tags = cloneTags(app.Tags)
+			copied = true
+		}
+		tags[name] = value
+	}
+	return tags
+}
+
+func cloneTags(tags map[string]string) map[string]string {
+	clone := make(map[string]string, len(tags)+1)
+	for k, v := range tags {
+		clone[k] = v
+	}
+	return clone
+}
+
+// clean refuses control characters: they would break the joined per values of a
+// meter, and nobody's user id has them.
+func clean(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f })
+}
+
+// pseudonym stands for a name in everything we write down.
+func (s *Service) pseudonym(sub *Subject, kind, name string) string {
+	if name == "" {
+		return ""
+	}
+	pseudonym, unknown := s.names.EnsureNamed(sub.Attributes.Tenant, kind, name)
+	if unknown != nil {
+		sub.NewNames = append(sub.NewNames, *unknown)
+	}
+	return pseudonym
+}
+
+// facts is what policy may know.
+func (s *Service) facts(c *Case, sub *Subject) Facts {
+	a := &sub.Attributes
+	utc := c.At.UTC()
+	return Facts{
+		Principal: PrincipalFacts{Tenant: a.Tenant, Team: a.Team, App: a.App, Key: a.Key,
+			User: sub.User, Session: sub.Session, Agent: sub.Agent, Tags: a.Tags},
+		Tenant: TenantFacts{Regions: c.Caller.Tenant.Regions},
+		App:    AppFacts{Models: c.Caller.App.Models},
+		Request: RequestFacts{
+			Dialect: string(c.Ask.Dialect), Endpoint: string(c.Ask.Endpoint),
+			Method: c.Request.Method, Path: routePath(c.Ask, c.Request.Path), Stream: c.Ask.Stream,
+			Tools: c.Ask.Tools, Images: c.Ask.Images, Files: c.Ask.Files,
+			SizeBand: sizeBand(c.Ask.InputTokens), MaxOutput: c.Ask.MaxOutput,
+		},
+		Model:       ModelFacts{Name: c.Ask.Model},
+		Deployments: deploymentFacts(c.World, c.World.Deployments(c.Ask.Model), c.Ask, c.At),
+		Findings:    []FindingFacts{},
+		Time:        TimeFacts{Hour: utc.Hour(), Weekday: utc.Weekday().String(), Date: utc.Format("2006-01-02")},
+		Gateway:     c.Request.Gateway,
+	}
+}
+
+// routePath leaves the query out: it may hold what nobody should log.
+func routePath(_ *llm.Ask, path string) string {
+	path, _, _ = strings.Cut(path, "?")
+	return path
+}
+
+// sizeBand says how large a prompt is without saying exactly, so that verdicts
+// on equal facts are remembered.
+func sizeBand(tokens int64) string {
+	switch {
+	case tokens < 1_000:
+		return "tiny"
+	case tokens < 8_000:
+		return "small"
+	case tokens < 32_000:
+		return "medium"
+	case tokens < 128_000:
+		return "large"
+	}
+	return "huge"
+}
+
+// hexShort is 16 bytes of a hash as hexadecimal: enough that two do not meet.
+func hexShort(sum []byte) string { return hex.EncodeToString(sum[:16]) }

@@ -1,0 +1,38 @@
+package decision
+
+import (
+	"net/http"
+
+	"github.com/signalbox-dev/signalbox/decision/llm"
+)
+
+// inspect reads the few fields of the body that bear on money and policy.
+func (s *Service) inspect(c *Case) (*llm.Ask, error) {
+	route, ok := llm.Recognise(c.Request.Method, c.Request.Path)
+	if !ok {
+		if c.World.UnmeteredPath(c.Request.Method, c.Request.Path) {
+			c.Unmetered = true
+			return &llm.Ask{Route: llm.Route{Free: true}}, nil
+		}
+		return nil, refuse(PathUnknown, "%s %s is not a path that is judged here, and no paths rule lets it through", clip(c.Request.Method, 16), clip(c.Request.Path, 128))
+	}
+	if c.Request.Method == http.MethodGet {
+		return &llm.Ask{Route: route}, nil
+	}
+	ask, problem := llm.Parse(route, c.Request.Body, c.Request.BodyComplete)
+	if problem != nil {
+		// The path's dialect is known even where the body cannot be read, and the
+		// refusal must speak it.
+		c.Ask = &llm.Ask{Route: route}
+		return c.Ask, refuse(Code(problem.Code), "%s", problem.Message)
+	}
+	return ask, nil
+}
+
+// clip keeps what a caller typed out of long error messages.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "…"
+}

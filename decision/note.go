@@ -1,0 +1,214 @@
+package decision
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/journal"
+)
+
+// note is what we must still know of a call when its report comes, which may be
+// after a restart and at another replica: it travels in the report token and
+// stands beside the hold on disk.
+type note struct {
+	DecisionID, CallID string
+	At                 time.Time
+	RegistryVersion    int64
+	Principal          journal.Principal
+	Gateway, Dialect   string
+	Model              string
+	ServiceTier        string
+	Deployments        []string // in the answer's order
+	Input, MaxOutput   int64    // tokens, as held
+	Answers            int64
+	HeldNanoUSD        int64
+}
+
+// noteVersion is the first byte of an encoded note.
+const noteVersion = 1
+
+// maxStrings bounds lists in a note, so that damaged bytes cannot ask for memory.
+const maxStrings = 256
+
+func (c *Case) callID() string {
+	if c.Request.CallID != "" {
+		return c.Request.CallID
+	}
+	return c.ID
+}
+
+// tenant is the journal key of what this case writes; a caller we do not know
+// has none.
+func (c *Case) tenant() string {
+	if c.Caller.Tenant == nil {
+		return ""
+	}
+	return c.Caller.Tenant.Name
+}
+
+func (c *Case) principal() journal.Principal {
+	if c.Caller.App == nil {
+		return journal.Principal{}
+	}
+	a := &c.Subject.Attributes
+	p := journal.Principal{Tenant: c.Caller.Tenant.Name, Team: c.Caller.App.Team, App: c.Caller.App.Name, Key: c.Caller.Key.ID,
+		User: a.User, Session: a.Session, Agent: a.Agent, Tags: a.Tags}
+	if len(c.Verdict.Tags) > 0 {
+		p.Tags = cloneTags(p.Tags)
+		for k, v := range c.Verdict.Tags {
+			if _, inherited := p.Tags[k]; !inherited {
+				p.Tags[k] = v
+			}
+		}
+	}
+	return p
+}
+
+func (c *Case) note(p *Plan) note {
+	n := note{
+		DecisionID: c.ID, CallID: c.callID(), At: c.At, RegistryVersion: c.World.Version,
+		Principal: c.principal(), Gateway: c.Request.Gateway, Dialect: string(c.Ask.Dialect),
+		Model: p.Deployments[0].Model, ServiceTier: c.Ask.ServiceTier,
+		Input: c.Candidates[c.Held.Candidate].Ceiling.Input, MaxOutput: p.Hold.MaxOutputTokens,
+		Answers: c.Candidates[c.Held.Candidate].Ceiling.Answers, HeldNanoUSD: p.Hold.NanoUSD,
+	}
+	for _, d := range p.Deployments {
+		n.Deployments = append(n.Deployments, d.Name)
+	}
+	return n
+}
+
+// withoutTags is the note as a token carries it: tags have no bound that a
+// header can bear, and the replica that decided has them anyway.
+func (n note) withoutTags() note {
+	n.Principal.Tags = nil
+	return n
+}
+
+func (n note) encode() []byte {
+	b := append(make([]byte, 0, 384), noteVersion)
+	for _, s := range n.strings() {
+		b = appendString(b, *s)
+	}
+	for _, v := range n.numbers() {
+		b = binary.AppendVarint(b, *v)
+	}
+	b = binary.AppendVarint(b, n.At.UnixNano())
+	b = binary.AppendUvarint(b, uint64(len(n.Deployments)))
+	for _, d := range n.Deployments {
+		b = appendString(b, d)
+	}
+	tags := make([]string, 0, len(n.Principal.Tags))
+	for k := range n.Principal.Tags {
+		tags = append(tags, k)
+	}
+	slices.Sort(tags)
+	b = binary.AppendUvarint(b, uint64(len(tags)))
+	for _, k := range tags {
+		b = appendString(appendString(b, k), n.Principal.Tags[k])
+	}
+	return b
+}
+
+// strings and numbers list the note's fields in the order of its bytes: new ones
+// go last, under a new version.
+func (n *note) strings() []*string {
+	p := &n.Principal
+	return []*string{&n.DecisionID, &n.CallID, &p.Tenant, &p.Team, &p.App, &p.Key, &p.User, &p.Session, &p.Agent,
+		&n.Gateway, &n.Dialect, &n.Model, &n.ServiceTier}
+}
+
+func (n *note) numbers() []*int64 {
+	return []*int64{&n.RegistryVersion, &n.Input, &n.MaxOutput, &n.Answers, &n.HeldNanoUSD}
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// decodeNote reads what encode wrote.
+func decodeNote(b []byte) (note, error) {
+	var n note
+	if len(b) == 0 || b[0] != noteVersion {
+		return n, errors.New("note: unknown version")
+	}
+	r := reader{rest: b[1:]}
+	for _, s := range n.strings() {
+		*s = r.string()
+	}
+	for _, v := range n.numbers() {
+		*v = r.varint()
+	}
+	n.At = time.Unix(0, r.varint()).UTC()
+	n.Deployments = make([]string, r.count())
+	for i := range n.Deployments {
+		n.Deployments[i] = r.string()
+	}
+	if tags := r.count(); tags > 0 {
+		n.Principal.Tags = make(map[string]string, tags)
+		for range tags {
+			k := r.string()
+			n.Principal.Tags[k] = r.string()
+		}
+	}
+	if r.err == nil && len(r.rest) > 0 {
+		r.err = fmt.Errorf("note: %d bytes too many", len(r.rest))
+	}
+	return n, r.err
+}
+
+// reader takes fields off the front of bytes that may be damaged.
+type reader struct {
+	rest []byte
+	err  error
+}
+
+var errCut = errors.New("note: cut short")
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.rest)
+	if n <= 0 {
+		r.err = errCut
+		r.rest = nil
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 {
+		r.err = errCut
+		r.rest = nil
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+func (r *reader) string() string {
+	n := r.uvarint()
+	if n > uint64(len(r.rest)) || n > math.MaxInt32 {
+		r.err = errCut
+		r.rest = nil
+		return ""
+	}
+	s := string(r.rest[:n])
+	r.rest = r.rest[n:]
+	return s
+}
+
+func (r *reader) count() int {
+	n := r.uvarint()
+	if n > maxStrings {
+		r.err = errors.New("note: a list is too long")
+		r.rest = nil
+		return 0
+	}
+	return int(n)
+}

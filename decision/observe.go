@@ -1,0 +1,18 @@
+package decision
+
+import "time"
+
+// Observer watches what the pipeline does, so that the stages hold no metrics
+// and no logging of their own.
+type Observer interface {
+	Decided(c *Case, a *Answer, took time.Duration)
+	Settled(outcome string, repeated, overHold bool, chargedNanoUSD int64)
+	PolicyFailed(err error)
+}
+
+// nobody watches.
+type nobody struct{}
+
+func (nobody) Decided(*Case, *Answer, time.Duration) {}
+func (nobody) Settled(string, bool, bool, int64)     {}
+func (nobody) PolicyFailed(error)                    {}

@@ -1,0 +1,254 @@
+package decision
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/journal"
+	"github.com/signalbox-dev/signalbox/ledger"
+	"github.com/signalbox-dev/signalbox/registry"
+)
+
+// Settle takes the report of one call and replaces its hold by what it cost. It
+// is idempotent: the first report of a rank stands, a repeat gets its charge
+// again. An error is a *ReportError, or the journal and the spool both failed.
+func (s *Service) Settle(ctx context.Context, r Report) (Settled, error) {
+	k, err := s.callOf(r)
+	if err != nil {
+		return Settled{}, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	bill, err := s.bill(k, r)
+	if err != nil {
+		return Settled{}, err
+	}
+	if prior, ok := s.prior(k, bill.rank); ok {
+		return prior, nil
+	}
+	return s.post(ctx, k, bill)
+}
+
+// prior is the charge that stands, where this report cannot replace it.
+func (s *Service) prior(k *call, rank journal.Rank) (Settled, bool) {
+	if k.charge == nil || rank > k.rank {
+		return Settled{}, false
+	}
+	prior := *k.charge
+	prior.Repeated = true
+	s.observe.Settled("repeated", true, prior.OverHold, 0)
+	return prior, true
+}
+
+// post writes the settlement: one entry on each ledger key the call holds on.
+func (s *Service) post(ctx context.Context, k *call, b bill) (Settled, error) {
+	parts := s.charges(k, b)
+	outcome, err := s.ledger.Settle(ctx, ledger.Settlement{
+		Parts: parts, CallID: k.note.CallID, DecisionID: k.note.DecisionID,
+		Rank: b.rank, Outcome: b.outcome, Usage: &b.usage,
+	})
+	if err != nil {
+		return Settled{}, fmt.Errorf("settle call %s: %w", k.note.CallID, err)
+	}
+	settled := Settled{
+		Settled: outcome.Acknowledged, ChargedNanoUSD: b.usage.ChargedNanoUSD,
+		ReleasedNanoUSD: max(0, k.note.HeldNanoUSD-b.usage.ChargedNanoUSD), OverHold: b.usage.OverHold,
+	}
+	if outcome.Repeated {
+		// A process before this one, or another replica, settled it first.
+		settled.Repeated = true
+		if first, ok := s.firstCharge(k); ok {
+			settled.ChargedNanoUSD, settled.OverHold = first.ChargedNanoUSD, first.OverHold
+			settled.ReleasedNanoUSD = max(0, k.note.HeldNanoUSD-first.ChargedNanoUSD)
+		}
+	}
+	s.calls.closed(k, settled, b.rank, s.now())
+	s.observe.Settled(string(b.outcome), settled.Repeated, settled.OverHold, settled.ChargedNanoUSD)
+	return settled, nil
+}
+
+func (s *Service) firstCharge(k *call) (journal.Usage, bool) {
+	for _, part := range k.parts {
+		if first, ok := s.ledger.Lookup(part.Hold, part.Key); ok && first.Usage != nil {
+			return *first.Usage, true
+		}
+	}
+	return journal.Usage{}, false
+}
+
+// callOf finds the call a report is about, by its token, its id, or both.
+func (s *Service) callOf(r Report) (*call, error) {
+	switch {
+	case r.Token != "":
+		k, err := s.callOfToken(r.Token)
+		if err != nil {
+			return nil, err
+		}
+		if r.CallID != "" && r.CallID != k.note.CallID {
+			return nil, &ReportError{http.StatusBadRequest, "report_token and call_id are of different calls; send one of them, or both of the same call"}
+		}
+		return k, nil
+	case r.CallID == "":
+		return nil, &ReportError{http.StatusBadRequest, "neither report_token nor call_id: send the one the decision answered with"}
+	}
+	found := s.calls.ofID(r.Gateway, r.CallID)
+	switch len(found) {
+	case 0:
+		return nil, &ReportError{http.StatusNotFound, "no call of this gateway has this call_id, or it was settled more than 24 hours ago"}
+	case 1:
+		return found[0], nil
+	}
+	return nil, &ReportError{http.StatusBadRequest, "several apps have an open call with this call_id; send the report_token instead"}
+}
+
+func (s *Service) callOfToken(token string) (*call, error) {
+	forged := &ReportError{http.StatusUnauthorized, "the report_token is not one of ours, or it was altered"}
+	payload, err := s.signer.Verify(token)
+	if err != nil {
+		return nil, forged
+	}
+	t, err := ledger.DecodeToken(payload)
+	if err != nil {
+		return nil, forged
+	}
+	parts, err := s.ledger.Charges(t)
+	if err != nil {
+		return nil, &ReportError{http.StatusNotFound, "the call of this report_token is no longer known: " + err.Error()}
+	}
+	if k := s.calls.ofHold(parts); k != nil {
+		return k, nil
+	}
+	n, err := decodeNote(t.Note)
+	if err != nil {
+		return nil, forged
+	}
+	return s.calls.adopt(n, parts), nil
+}
+
+// reportToken is everything a settlement needs, signed, so that any replica can
+// take the report.
+func (s *Service) reportToken(c *Case, n note) (string, error) {
+	t, err := ledger.NewToken(c.Held, c.Caller.Key.ID, n.withoutTags().encode())
+	if err != nil {
+		return "", fmt.Errorf("make the report token: %w", err)
+	}
+	return s.signer.Sign(t.Encode()), nil
+}
+
+// adopt takes over a call that another process let out.
+func (cs *calls) adopt(n note, parts []journal.HeldOn) *call {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	k := &call{
+		key:  callKey{gateway: n.Gateway, tenant: n.Principal.Tenant, app: n.Principal.App, id: n.CallID},
+		note: n, parts: parts, answered: make(chan struct{}),
+	}
+	close(k.answered)
+	cs.put(k)
+	return k
+}
+
+// adopt takes over, at start, what the process before left open in this folder.
+func (s *Service) adopt() {
+	for _, open := range s.ledger.Open() {
+		if n, err := decodeNote(open.Note); err == nil {
+			s.calls.adopt(n, open.Parts)
+		} else {
+			s.log.Error("a hold of the process before cannot be read; it is charged by rule", "call", open.CallID, "err", err)
+		}
+	}
+}
+
+// Run settles by rule the calls whose report never came. It ends with ctx.
+func (s *Service) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			s.settleOverdue(ctx)
+		}
+	}
+}
+
+// settleOverdue charges what nobody reported: unknown is not zero.
+func (s *Service) settleOverdue(ctx context.Context) {
+	for _, open := range s.ledger.Overdue(s.now()) {
+		k := s.calls.ofHold(open.Parts)
+		if k == nil {
+			n, err := decodeNote(open.Note)
+			if err != nil {
+				n = note{CallID: open.CallID, At: s.now()}
+			}
+			k = s.calls.adopt(n, open.Parts)
+		}
+		k.mu.Lock()
+		if k.charge == nil {
+			if _, err := s.post(ctx, k, s.byRule(k, journal.OutcomeUnknown)); err != nil && ctx.Err() == nil {
+				s.log.Error("settle by rule", "call", k.note.CallID, "err", err)
+			}
+		}
+		k.mu.Unlock()
+	}
+}
+
+// Abandon settles a call whose answer never reached the gateway: nothing was
+// sent, so nothing is charged.
+func (s *Service) Abandon(ctx context.Context, a *Answer) {
+	if a.Plan == nil || a.Plan.ReportToken == "" {
+		return
+	}
+	if _, err := s.Settle(ctx, Report{Token: a.Plan.ReportToken, Outcome: journal.OutcomeNotSent}); err != nil {
+		s.log.Error("settle a call whose answer was not taken", "decision", a.DecisionID, "err", err)
+	}
+}
+
+// charges spreads the bill over the call's meters, each in its own unit, and adds
+// the capacity of deployments that the gateway failed over to.
+func (s *Service) charges(k *call, b bill) []journal.HeldOn {
+	world := s.registry.Snapshot()
+	parts := make([]journal.HeldOn, len(k.parts))
+	held := map[int64]bool{}
+	for i, part := range k.parts {
+		parts[i] = part
+		parts[i].Charges = make([]journal.Charge, len(part.Charges))
+		for j, charge := range part.Charges {
+			held[charge.Meter.Budget] = true
+			charge.Actual = b.on(world, charge)
+			parts[i].Charges[j] = charge
+		}
+	}
+	return withFailoverCapacity(world, parts, b, held)
+}
+
+// withFailoverCapacity charges the capacity of each deployment that answered and
+// whose capacity was not held. No lease stands behind it.
+func withFailoverCapacity(world *registry.Snapshot, parts []journal.HeldOn, b bill, held map[int64]bool) []journal.HeldOn {
+	for _, attempt := range b.usage.Attempts {
+		d, ok := world.Deployment(attempt.Deployment)
+		if !ok || d.Capacity == nil || held[d.Capacity.Incarnation] {
+			continue
+		}
+		label, _, _, err := ledger.Label(d.Capacity.Window, d.Capacity.Unit, b.usage.At)
+		if err != nil {
+			continue // The registry validated the window; a zone that vanished cannot stop a settlement.
+		}
+		extra := journal.Charge{Meter: journal.Meter{Budget: d.Capacity.Incarnation, Unit: d.Capacity.Unit, Label: label}}
+		if extra.Actual = b.on(world, extra); extra.Actual == 0 {
+			continue
+		}
+		held[d.Capacity.Incarnation] = true
+		for i := range parts {
+			if parts[i].Key == journal.SharedKey {
+				parts[i].Charges = append(parts[i].Charges, extra)
+			}
+		}
+		// A call that held nothing on the shared key has no hold there to settle
+		// under; its failover is seen by the next window's figures only.
+	}
+	return parts
+}
