@@ -1,0 +1,71 @@
+# Signalbox. `make help` lists what there is; nothing here needs root.
+
+GO        ?= go
+TOOL      := $(GO) tool -modfile=tools/go.mod
+BIN       := bin/signalbox
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+ENGINE    := $(BIN) engine install
+# The engine's tests and the demo need libchdb once; it lies in the user's cache.
+PKGS      := ./...
+UNIT      := $(shell $(GO) list ./... 2>/dev/null | grep -v /integration/ | grep -v /proto/gen/)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: $(BIN) engine ## build bin/signalbox, and put the engine where it finds it
+
+.PHONY: $(BIN)
+$(BIN):
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/signalbox
+
+.PHONY: engine
+engine: $(BIN) ## fetch ClickHouse's engine into the user's cache (npm), once
+	$(ENGINE)
+
+.PHONY: demo
+demo: build ## everything on the embedded defaults: traffic, refusals, three SQL answers
+	$(GO) run ./integration/demo -bin $(BIN)
+
+.PHONY: run
+run: build ## the same, and stay up on the loopback ports with a key to try
+	$(GO) run ./integration/demo -bin $(BIN) -stay
+
+.PHONY: test
+test: build lint test-unit test-integration ## all tests, with what they need
+
+.PHONY: test-unit
+test-unit: ## unit, property and simulation tests, race detector on
+	$(GO) test -race -timeout 20m $(UNIT)
+
+.PHONY: test-integration
+test-integration: $(BIN) engine ## everything running at once: real journal, engine, processes, kill -9
+	SIGNALBOX_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 20m -count=1 ./integration/...
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for a while (FUZZTIME=20s)
+	@FUZZTIME=$${FUZZTIME:-20s} sh integration/fuzz.sh
+
+.PHONY: bench
+bench: ## one line a figure, each against a floor of the same run
+	@$(GO) run ./integration/bench
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, buf
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt: run gofmt -w on:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	cd proto && $(GO) tool -modfile=../tools/go.mod buf lint
+
+.PHONY: generate
+generate: ## the protobuf code in proto/gen
+	cd proto && $(GO) tool -modfile=../tools/go.mod buf generate
+
+.PHONY: cover
+cover: ## coverage of the unit tests, by function
+	$(GO) test -coverprofile=bin/cover.out $(UNIT) && $(GO) tool cover -func=bin/cover.out | tail -n 1
