@@ -1,0 +1,88 @@
+package rig
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Run is one command of the binary, as an operator types it.
+func (b *Box) Run(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, b.Bin, args...)
+	cmd.Env = append(os.Environ(), "SIGNALBOX_URL=http://"+b.HTTP)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("signalbox %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errs.String()))
+	}
+	return out.String(), nil
+}
+
+// Apply writes a registry file and applies it.
+func (b *Box) Apply(ctx context.Context, registry string) error {
+	file := filepath.Join(b.Dir, "registry.yaml")
+	if err := os.WriteFile(file, []byte(registry), 0o644); err != nil {
+		return err
+	}
+	_, err := b.Run(ctx, "apply", "-f", file, "--yes")
+	return err
+}
+
+// CreateKey makes an app's key.
+func (b *Box) CreateKey(ctx context.Context, app string) (string, error) {
+	out, err := b.Run(ctx, "keys", "create", "--app", app, "-o", "json")
+	if err != nil {
+		return "", err
+	}
+	var made struct{ Key, Secret string }
+	if err := json.Unmarshal([]byte(out), &made); err != nil {
+		return "", fmt.Errorf("keys create: %w: %s", err, out)
+	}
+	if made.Secret != "" {
+		return made.Secret, nil
+	}
+	return made.Key, nil
+}
+
+// Budget is one row of `signalbox budgets`.
+type Budget struct {
+	Budget, Tenant, Unit, Limit, Spent, Held, Left string
+	Per                                            any
+}
+
+// Budgets lists them.
+func (b *Box) Budgets(ctx context.Context, match string) ([]Budget, error) {
+	args := []string{"budgets", "-o", "json"}
+	if match != "" {
+		args = append(args, "--match", match)
+	}
+	out, err := b.Run(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	var rows []Budget
+	if err := json.Unmarshal([]byte(out), &rows); err != nil {
+		return nil, fmt.Errorf("budgets: %w: %s", err, out)
+	}
+	return rows, nil
+}
+
+// SQL asks ClickHouse, and gives rows of text.
+func (b *Box) SQL(ctx context.Context, query string) ([]map[string]any, error) {
+	out, err := b.Run(ctx, "sql", "-o", "json", query)
+	if err != nil {
+		return nil, err
+	}
+	var rows []map[string]any
+	dec := json.NewDecoder(strings.NewReader(out))
+	dec.UseNumber()
+	if err := dec.Decode(&rows); err != nil {
+		return nil, fmt.Errorf("sql: %w: %s", err, out)
+	}
+	return rows, nil
+}

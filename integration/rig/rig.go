@@ -1,0 +1,198 @@
+package rig
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Config is what a Box is started with.
+type Config struct {
+	Bin  string   // the binary
+	Dir  string   // its folder; kept between starts
+	Env  []string // on top of the process's
+	Args []string // on top of serve -c FILE
+	// HTTP, GRPC and Ops are listen addresses; empty: free loopback ports.
+	HTTP, GRPC, Ops string
+	// Extra is more of signalbox.yaml.
+	Extra string
+	Log   io.Writer // of the process; nil: kept, see Tail
+}
+
+// Box is one running signalbox.
+type Box struct {
+	Config
+	HTTPClient *http.Client
+	Epoch      int // starts so far
+
+	mu      sync.Mutex
+	cmd     *exec.Cmd
+	exited  chan struct{}
+	exitErr error
+	tail    *tail
+}
+
+// New writes the configuration; Start runs it.
+func New(c Config) (*Box, error) {
+	for _, addr := range []*string{&c.HTTP, &c.GRPC, &c.Ops} {
+		if *addr != "" {
+			continue
+		}
+		free, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		*addr = free
+	}
+	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	text := fmt.Sprintf("data_dir: %s\nhttp: {listen: %s}\ngrpc: {listen: %s}\nops: {listen: %s}\n%s",
+		filepath.Join(c.Dir, "data"), c.HTTP, c.GRPC, c.Ops, c.Extra)
+	if err := os.WriteFile(filepath.Join(c.Dir, "signalbox.yaml"), []byte(text), 0o644); err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{MaxIdleConnsPerHost: 512, MaxConnsPerHost: 512}
+	return &Box{Config: c, HTTPClient: &http.Client{Transport: transport, Timeout: 60 * time.Second}, tail: &tail{}}, nil
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// Start runs the binary and waits until it can decide.
+func (b *Box) Start(ctx context.Context) error {
+	args := append([]string{"serve", "-c", filepath.Join(b.Dir, "signalbox.yaml")}, b.Args...)
+	cmd := exec.Command(b.Bin, args...)
+	cmd.Env = append(os.Environ(), b.Env...)
+	out := io.Writer(b.tail)
+	if b.Log != nil {
+		out = io.MultiWriter(b.tail, b.Log)
+	}
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", b.Bin, err)
+	}
+	b.mu.Lock()
+	b.cmd, b.exited = cmd, make(chan struct{})
+	exited := b.exited
+	b.Epoch++
+	b.mu.Unlock()
+	go func() {
+		b.exitErr = cmd.Wait()
+		close(exited)
+	}()
+	return b.ready(ctx, exited)
+}
+
+func (b *Box) ready(ctx context.Context, exited chan struct{}) error {
+	for {
+		select {
+		case <-exited:
+			return fmt.Errorf("signalbox ended while starting: %v\n%s", b.exitErr, b.Tail())
+		case <-ctx.Done():
+			return fmt.Errorf("signalbox is not ready: %w\n%s", ctx.Err(), b.Tail())
+		case <-time.After(10 * time.Millisecond):
+		}
+		status, _, err := b.get(ctx, "http://"+b.Ops+"/readyz")
+		if err == nil && status == http.StatusOK {
+			return nil
+		}
+	}
+}
+
+func (b *Box) get(ctx context.Context, url string) (int, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	resp, err := b.HTTPClient.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
+	return resp.StatusCode, body, err
+}
+
+// Ready is what /readyz says.
+func (b *Box) Ready(ctx context.Context) (status int, body string, err error) {
+	s, raw, err := b.get(ctx, "http://"+b.Ops+"/readyz")
+	return s, string(raw), err
+}
+
+// Metrics is what Prometheus would read.
+func (b *Box) Metrics(ctx context.Context) (string, error) {
+	_, raw, err := b.get(ctx, "http://"+b.Ops+"/metrics")
+	return string(raw), err
+}
+
+// Kill ends the process as a machine does: at once, with nothing said.
+func (b *Box) Kill() error { return b.signal(syscall.SIGKILL) }
+
+// Stop asks it to drain and waits.
+func (b *Box) Stop() error { return b.signal(syscall.SIGTERM) }
+
+func (b *Box) signal(sig syscall.Signal) error {
+	b.mu.Lock()
+	cmd, exited := b.cmd, b.exited
+	b.mu.Unlock()
+	if cmd == nil {
+		return nil
+	}
+	if err := cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-exited:
+	case <-time.After(60 * time.Second):
+		_ = cmd.Process.Kill()
+		return fmt.Errorf("signalbox did not end on %v within a minute\n%s", sig, b.Tail())
+	}
+	if sig == syscall.SIGTERM && b.exitErr != nil {
+		return fmt.Errorf("signalbox ended with %w\n%s", b.exitErr, b.Tail())
+	}
+	return nil
+}
+
+// Tail is the end of what the process printed.
+func (b *Box) Tail() string { return b.tail.String() }
+
+// tail keeps the last 64 KiB.
+type tail struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf.Write(p)
+	if over := t.buf.Len() - 64<<10; over > 0 {
+		t.buf.Next(over)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.TrimSpace(t.buf.String())
+}
