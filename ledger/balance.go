@@ -1,6 +1,5 @@
 package ledger
 
-
 // Balance is one meter's money. What may still be granted is Available; the sum
 // of Spent and Outstanding never passes Limit while nothing was charged above
 // its hold and the limit was not lowered.
@@ -17,4 +16,3 @@ func (b Balance) Available() int64 { return b.Limit - b.Spent - b.Outstanding }
 
 // Left is what is not spent.
 func (b Balance) Left() int64 { return b.Limit - b.Spent }
-

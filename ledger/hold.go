@@ -135,7 +135,9 @@ type Journal interface {
 
 // Spooler takes records that the journal did not: all of one call or none, on
 // disk when it returns.
-type Spooler interface{ Put(recs ...journal.Record) error }
+type Spooler interface {
+	Put(recs ...journal.Record) error
+}
 
 // Limits gives the newest amount of a budget that the registry knows.
 type Limits interface {

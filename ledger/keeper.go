@@ -56,9 +56,9 @@ func (k *Keeper) Overdue(at time.Time) []OpenHold        { return nil }
 func (k *Keeper) Lookup(hold journal.HoldID, key string) (journal.Settled, bool) {
 	return journal.Settled{}, false
 }
-func (k *Keeper) Charges(t Token) ([]journal.HeldOn, error)                         { return nil, nil }
-func (k *Keeper) Meters(key string) []MeterView                                     { return nil }
-func (k *Keeper) Adjust(ctx context.Context, key string, a journal.Adjusted) error  { return nil }
+func (k *Keeper) Charges(t Token) ([]journal.HeldOn, error)                        { return nil, nil }
+func (k *Keeper) Meters(key string) []MeterView                                    { return nil }
+func (k *Keeper) Adjust(ctx context.Context, key string, a journal.Adjusted) error { return nil }
 func (k *Keeper) ReleaseEpoch(ctx context.Context, e journal.Epoch, by, why string) error {
 	return nil
 }

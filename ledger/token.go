@@ -25,8 +25,8 @@ type Draw struct {
 	Meter    journal.Meter // only where Lease is 0
 }
 
-// TokenOf describes a hold.
-func (k *Keeper) TokenOf(held Held, note []byte) Token { return Token{} }
+// Token describes the hold, with decision's note.
+func (h Held) Token(note []byte) Token { return Token{Note: note} }
 
 // Signer signs tokens and knows its own again. The zero Previous is no secret.
 type Signer struct{ Current, Previous [32]byte }
