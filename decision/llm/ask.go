@@ -37,31 +37,39 @@ type Ask struct {
 	N           int64 // answers asked for; each may be as long as the output limit
 	MaxOutput   int64 // output tokens of one answer, as asked; 0: not said
 	MinOutput   int64 // the least output limit with which this body stays valid; at least 1
-	Thinking    int64 // thinking.budget_tokens; inside MaxOutput
-	// Predicted bounds the tokens of a predicted output: those rejected are
-	// billed as output, beside the answer.
-	Predicted int64
+	NoOutput    bool  // max_tokens is 0: Anthropic fills its cache and writes nothing
+	Thinking    int64 // thinking.budget_tokens
+	// ExtraOutput bounds what is billed as output beside each answer: a predicted
+	// output's rejected tokens, thinking that the limit does not cover.
+	ExtraOutput int64
 
 	ServiceTier string // as asked, "" when not said
 	// CacheWrite and CacheWriteLong: the call may write the prompt to the
 	// provider's cache, for minutes or for an hour, at a price above input's.
 	CacheWrite, CacheWriteLong bool
+	LongContext                bool // a beta opens a window beyond the model's own
 
 	// Unbounded is what is billed but not bounded by the body, in body order.
 	Unbounded []Unbounded
 
-	Tools, Images, Files, Messages int
+	Messages, Tools, Images, Files int
 
-	User             string // OpenAI user; Anthropic metadata.user_id
+	User             string // OpenAI user; Anthropic metadata.user_id without its session
 	SafetyIdentifier string // OpenAI
-	Session          string // metadata.session_id
+	Session          string // metadata.session_id, or the session inside metadata.user_id
 
-	object   span // the body's outermost object
-	limits   []limit
-	stream   streamSpans
-	messages span // the value of messages
-	system   span // Anthropic's system
-	imageSum int64
+	turns []turn // the prompt for its hash
+	texts []piece
+
+	opening    int // where the first field stands, just behind the body's brace
+	limits     []limit
+	budget     span // the number of thinking.budget_tokens; empty: none
+	usage      usageSpans
+	predicts   bool // prediction is there
+	imageCost  int64
+	history    span // the value of messages
+	breakpoint bool // an explicit cache breakpoint stands in the prompt
+	explicit   bool // OpenAI: only explicit breakpoints write the cache
 }
 
 // Unbounded is one thing that is billed but that the body does not bound.
@@ -78,19 +86,21 @@ type Kind string
 const (
 	// KindInput adds prompt tokens from outside the body: held at the model's context.
 	KindInput Kind = "input"
-	// KindTool is run by the provider: a fee for each use, and the prompt read
-	// again after each: held at Max × both, or not at all.
+	// KindTool is run by the provider: the model reads its prompt again after each
+	// use. Held at Max uses, each with the model's context, or not at all.
 	KindTool Kind = "tool"
 	// KindTier bills the whole call at another price.
 	KindTier Kind = "tier"
-	// KindOutput is output that is not text: audio, images.
-	KindOutput Kind = "output"
+	// KindMedia is sound or video, in or out, billed by a price of its own.
+	KindMedia Kind = "media"
+	// KindModel lets another model answer, or help, at its own price.
+	KindModel Kind = "model"
 )
 
 // Problem is why a body cannot be read. Its message says where, by byte offset
 // and key path, and never quotes the caller's text.
 type Problem struct {
-	Code    string // malformed, too_large, dialect_mismatch
+	Code    string // malformed, too_large
 	Message string
 	Param   string // the key path, "" when the body as a whole is meant
 	Offset  int    // in the body; -1 when there is no place to point at
@@ -99,32 +109,89 @@ type Problem struct {
 func (p *Problem) Error() string { return p.Code + ": " + p.Message }
 
 const (
-	codeMalformed       = "malformed"
-	codeTooLarge        = "too_large"
-	codeDialectMismatch = "dialect_mismatch"
+	codeMalformed = "malformed"
+	codeTooLarge  = "too_large"
 )
 
-// span is a half-open range of bytes of the body.
+// span is a half-open range of bytes of the body. No value stands at its very
+// start, so an empty span is a span that is not there.
 type span struct{ start, end int }
 
 func (s span) empty() bool { return s.end == 0 }
 
+func (s span) array() [2]int { return [2]int{s.start, s.end} }
+
 // limit is one spelling of the output limit where it stands in the body.
 type limit struct {
 	field string
-	span  span // of the value
+	at    span  // of the value
 	value int64 // 0: null
 }
 
-// streamSpans is where stream_options stands.
-type streamSpans struct {
+// usageSpans is where the caller asks for a stream's usage.
+type usageSpans struct {
 	options      span // the value of stream_options; empty: absent
-	isNull       bool
-	includeUsage span // its include_usage value; empty: absent
+	null         bool // which is null
+	bare         bool // which is an object without fields
+	includeUsage span // the value of its include_usage; empty: absent
 }
 
 // Parse reads a body for a route. complete is false when the gateway handed over
-// only the first part of it.
+// only the first part of it: then its end may ask for anything, so only a free
+// call goes on.
 func Parse(route Route, body []byte, complete bool) (*Ask, *Problem) {
-	return nil, &Problem{Code: codeMalformed, Message: "not read yet", Offset: -1}
+	ask := &Ask{Route: route, Body: body, Model: route.PathModel, N: 1, MinOutput: 1}
+	switch {
+	case route.Endpoint == Models:
+		return ask, nil
+	case !complete && route.Free:
+		return ask, nil
+	case !complete:
+		return nil, &Problem{Code: codeTooLarge, Offset: -1,
+			Message: "only the first part of the body was handed over, and the rest may ask for anything"}
+	case len(body) > maxBody:
+		return nil, &Problem{Code: codeTooLarge, Offset: -1, Message: "the body is larger than any that is read"}
+	case len(body) == 0:
+		return nil, &Problem{Code: codeMalformed, Offset: 0, Message: "the body is empty"}
+	case string(body[:min(3, len(body))]) == "\xef\xbb\xbf":
+		return nil, &Problem{Code: codeMalformed, Offset: 0, Message: "the body starts with a byte order mark"}
+	}
+	if p := newReader(body, ask).read(route); p != nil {
+		return nil, p
+	}
+	return ask, nil
+}
+
+// read reads the whole document and checks what every dialect needs.
+func (r *reader) read(route Route) *Problem {
+	a := r.ask
+	a.opening = r.start() + 1
+	r.cost = perRequest
+	var p *Problem
+	if route.Dialect == Anthropic {
+		p = r.messagesBody()
+	} else {
+		p = r.chatBody()
+	}
+	if p == nil {
+		p = r.finish()
+	}
+	if p != nil {
+		return p
+	}
+	if a.Model == "" {
+		return missing("model")
+	}
+	if a.history.empty() {
+		return missing("messages")
+	}
+	a.InputTokens = r.cost
+	if a.Tools > 0 {
+		a.InputTokens += perToolset
+	}
+	return nil
+}
+
+func missing(field string) *Problem {
+	return &Problem{Code: codeMalformed, Message: field + " is missing", Param: field, Offset: -1}
 }

@@ -1,0 +1,288 @@
+package llm
+
+import "strings"
+
+// messagesFields are read at the top of an Anthropic message. As in chatFields,
+// the last lines neither reach the model nor cost anything.
+var messagesFields = []string{
+	"model", "messages", "system", "max_tokens", "stream", "tools", "thinking", "service_tier", "speed",
+	"inference_geo", "cache_control", "container", "context_management", "mcp_servers", "fallbacks",
+	"output_config", "output_format", "anthropic_beta", "betas", "metadata",
+
+	"temperature", "top_k", "top_p", "stop_sequences", "tool_choice", "diagnostics", "fallback_credit_token",
+	"anthropic_version", "user_profile_id",
+}
+
+// messagesBody reads an Anthropic message.
+func (r *reader) messagesBody() *Problem {
+	a := r.ask
+	p := r.object(messagesFields, r.messagesField)
+	a.splitUser()
+	return p
+}
+
+// messagesField takes the value of one top-level field.
+func (r *reader) messagesField(name string) *Problem {
+	a := r.ask
+	switch name {
+	case "model":
+		return r.model()
+	case "messages":
+		return r.within(&a.history, func() *Problem { return r.promptArray(r.message) })
+	case "system":
+		return r.systemPrompt()
+	case "max_tokens":
+		return r.outputLimit(name, 0)
+	case "stream":
+		return r.stream()
+	case "tools":
+		return r.messagesTools()
+	case "thinking":
+		return r.thinking()
+	case "service_tier":
+		return r.serviceTier("auto", "standard_only", "standard")
+	case "speed":
+		return r.dearer("standard", "the fast mode has prices of its own")
+	case "inference_geo":
+		return r.dearer("global", "a fixed region has prices of its own")
+	case "cache_control":
+		return r.cacheControl()
+	case "context_management":
+		return r.contextManagement()
+	case "container":
+		return r.unless(KindTool, "runs in a container, billed by the hour")
+	case "mcp_servers":
+		return r.unless(KindTool, "runs tools of other servers")
+	case "fallbacks":
+		return r.unless(KindModel, "lets another model answer")
+	case "output_config", "output_format":
+		return r.feature()
+	case "anthropic_beta", "betas":
+		return r.betas()
+	case "metadata":
+		return r.metadata()
+	case unknown:
+		r.name(renderedTokens)
+		return r.value(renderedTokens)
+	}
+	return r.skip()
+}
+
+// systemPrompt takes system, which is a turn of its own in the prompt's hash. It
+// may stand before or behind messages, but always comes first there.
+func (r *reader) systemPrompt() *Problem {
+	r.cost += perMessage
+	r.turn(true)
+	r.prompt = true
+	p := r.content(r.block)
+	r.prompt = false
+	return p
+}
+
+var turnFields = []string{"role", "content"}
+
+func (r *reader) message() *Problem {
+	return r.object(turnFields, func(name string) *Problem {
+		switch name {
+		case "content":
+			return r.content(r.block)
+		case unknown:
+			r.name(plainTokens)
+		}
+		return r.value(plainTokens)
+	})
+}
+
+var blockFields = []string{"type", "source", "content", "input", "citations", "cache_control"}
+
+// block takes one content block. Blocks hold blocks: a tool's result has content
+// of its own, and so has a document.
+func (r *reader) block() *Problem {
+	kind, from := "", source{}
+	p := r.object(blockFields, func(name string) (p *Problem) {
+		switch {
+		case name == "type" && r.kind() == '"':
+			kind, _, p = r.text()
+			return p
+		case name == "source" && r.kind() == '{':
+			from, p = r.source()
+			return p
+		case name == "content" && r.kind() == '{':
+			return r.block()
+		case name == "content":
+			return r.content(r.block)
+		case name == "input":
+			return r.value(renderedTokens)
+		case name == "citations":
+			return r.feature()
+		case name == "cache_control":
+			return r.cacheControl()
+		}
+		r.name(plainTokens)
+		return r.value(plainTokens)
+	})
+	if p != nil {
+		return p
+	}
+	switch {
+	case kind == "image":
+		r.image(anthropicImage)
+	case kind == "container_upload":
+		r.unbounded(KindTool, "a file for a container, billed by the hour")
+	case from.counted || !from.there:
+	case kind == "document":
+		r.ask.Files++
+		r.unbounded(KindInput, "a document's pages are not told by its size")
+	default:
+		r.unbounded(KindMedia, "something that is neither text, image nor document")
+	}
+	return nil
+}
+
+// source is where a block's payload comes from.
+type source struct {
+	there   bool
+	counted bool // it is text, and has been counted
+}
+
+var sourceFields = []string{"type", "data", "content"}
+
+// source takes a block's source. Data is text or base64, which type says, before
+// or after it.
+func (r *reader) source() (source, *Problem) {
+	from, kind, text := source{there: true}, "", int64(0)
+	p := r.object(sourceFields, func(name string) (p *Problem) {
+		switch {
+		case name == "type" && r.kind() == '"':
+			kind, _, p = r.text()
+			return p
+		case name == "data":
+			before := r.cost
+			p = r.value(plainTokens)
+			text, r.cost = r.cost-before, before
+			return p
+		case name == "content":
+			return r.content(r.block)
+		}
+		return r.value(plainTokens)
+	})
+	switch kind {
+	case "text":
+		r.cost += text
+		from.counted = true
+	case "content":
+		r.cost += text
+		from.counted = true
+	}
+	return from, p
+}
+
+// callersTools are the kinds of tool whose schema is the provider's but which
+// the caller runs. Every other typed tool runs at the provider.
+var callersTools = []string{"bash_", "text_editor_", "computer_", "memory_"}
+
+func (r *reader) messagesTools() *Problem {
+	if null, p := r.null(); null || p != nil {
+		return p
+	}
+	return r.array(func(int) *Problem {
+		return r.tool(func(kind string) bool {
+			if kind == "custom" {
+				return true
+			}
+			for _, prefix := range callersTools {
+				if strings.HasPrefix(kind, prefix) {
+					r.cost += perBuiltInTool
+					return true
+				}
+			}
+			return false
+		})
+	})
+}
+
+// leastThinking is Anthropic's least thinking budget; the output limit must be
+// above the budget.
+const leastThinking = 1024
+
+var thinkingFields = []string{"type", "budget_tokens"}
+
+func (r *reader) thinking() *Problem {
+	if null, p := r.null(); null || p != nil {
+		return p
+	}
+	a := r.ask
+	r.cost += perFeature
+	return r.object(thinkingFields, func(name string) *Problem {
+		if name != "budget_tokens" {
+			return r.skip()
+		}
+		n, said, at, p := r.whole(0, maxCount)
+		if said {
+			a.Thinking, a.budget = n, at
+			a.MinOutput = leastThinking + 1
+		}
+		return p
+	})
+}
+
+// dearer takes a field that has one cheap value.
+func (r *reader) dearer(standard, why string) *Problem {
+	s, p := r.optionalText()
+	if p == nil && s != "" && s != standard {
+		r.unbounded(KindTier, why)
+	}
+	return p
+}
+
+var contextFields = []string{"edits"}
+var contextEditFields = []string{"type"}
+
+// contextManagement takes edits of the context. Those that clear make the prompt
+// smaller; any other samples the model again to write a summary.
+func (r *reader) contextManagement() *Problem {
+	if null, p := r.null(); null || p != nil {
+		return p
+	}
+	r.cost += perFeature
+	return r.object(contextFields, func(name string) *Problem {
+		if name != "edits" || r.kind() != '[' {
+			return r.value(plainTokens)
+		}
+		return r.array(func(int) *Problem {
+			kind := ""
+			p := r.object(contextEditFields, func(name string) (p *Problem) {
+				if name == "type" && r.kind() == '"' {
+					kind, _, p = r.text()
+					return p
+				}
+				return r.value(plainTokens)
+			})
+			if p == nil && !strings.HasPrefix(kind, "clear_") {
+				r.unbounded(KindTool, "the model is run once more to write a summary")
+			}
+			return p
+		})
+	})
+}
+
+func (r *reader) betas() *Problem {
+	if null, p := r.null(); null || p != nil {
+		return p
+	}
+	return r.array(func(int) *Problem {
+		name, _, p := r.text()
+		r.ask.Beta(name)
+		return p
+	})
+}
+
+// Beta notes what a beta changes, by a name from the body or from the header
+// anthropic-beta, where callers put them (separated by commas).
+func (a *Ask) Beta(names string) {
+	for name := range strings.SplitSeq(names, ",") {
+		if strings.HasPrefix(strings.TrimSpace(name), "context-1m") {
+			a.LongContext = true
+		}
+	}
+}

@@ -1,0 +1,240 @@
+package llm
+
+import "strings"
+
+// Fields that both dialects spell alike, and the ways of counting a value.
+
+// model takes the model's name and notes where it stands, so that a gateway can
+// write another one there.
+func (r *reader) model() *Problem {
+	if null, p := r.null(); null || p != nil {
+		return p
+	}
+	name, at, p := r.text()
+	if p != nil {
+		return p
+	}
+	if name == "" {
+		return r.malformed(at.start, "model must not be empty")
+	}
+	r.ask.ModelSpan = [2]int{at.start + 1, at.end - 1}
+	if r.ask.PathModel == "" {
+		r.ask.Model = name
+	}
+	return nil
+}
+
+func (r *reader) stream() (p *Problem) {
+	r.ask.Stream, _, p = r.boolean()
+	return p
+}
+
+// outputLimit takes one spelling of the output limit. With two of them the
+// larger counts, because it depends on the provider which one it keeps.
+func (r *reader) outputLimit(field string, least int64) *Problem {
+	n, said, at, p := r.whole(least, maxCount)
+	if p != nil {
+		return p
+	}
+	a := r.ask
+	a.limits = append(a.limits, limit{field: field, at: at, value: n})
+	a.NoOutput = said && n == 0
+	a.MaxOutput = max(a.MaxOutput, n)
+	return nil
+}
+
+// serviceTier takes the tier; known are those that cost no more than the standard one.
+func (r *reader) serviceTier(known ...string) *Problem {
+	tier, p := r.optionalText()
+	if p != nil || tier == "" {
+		return p
+	}
+	r.ask.ServiceTier = tier
+	for _, k := range known {
+		if tier == k {
+			return nil
+		}
+	}
+	r.unbounded(KindTier, "a tier with prices of its own")
+	return nil
+}
+
+// unless takes a value and calls it unbounded, unless it is null, false or empty.
+func (r *reader) unless(kind Kind, why string) *Problem {
+	start := r.start()
+	switch r.kind() {
+	case 'n', 'f':
+		return r.skip()
+	}
+	cost := r.cost
+	if p := r.value(renderedTokens); p != nil {
+		return p
+	}
+	if bare(r.body[start:r.dec.InputOffset()]) {
+		r.cost = cost
+		return nil
+	}
+	r.unbounded(kind, why)
+	return nil
+}
+
+// bare reports whether a value is an empty array or an empty string. An empty
+// object is not bare: {} switches a feature on with its defaults.
+func bare(value []byte) bool {
+	if value[0] == '[' {
+		return strings.TrimSpace(string(value[1:len(value)-1])) == ""
+	}
+	return string(value) == `""`
+}
+
+// unbounded notes what is being read as billed but not bounded by the body.
+func (r *reader) unbounded(kind Kind, why string) { r.unboundedAt(r.where(), kind, 0, why) }
+
+func (r *reader) unboundedAt(field string, kind Kind, most int64, why string) {
+	r.ask.Unbounded = append(r.ask.Unbounded, Unbounded{Field: field, Kind: kind, Max: most, Why: why})
+}
+
+// image counts one image by rule: what its bytes or its address are does not matter.
+func (r *reader) image(tokens int64) {
+	r.ask.Images++
+	r.ask.imageCost += tokens
+	r.cost += tokens
+}
+
+// counting is a bound of one string's tokens: plainTokens or renderedTokens.
+type counting func(raw []byte) int64
+
+// value takes any value and counts every string, number and name in it, at every
+// depth. It is how everything is counted for which there is no better rule, so
+// that text in a field we have never heard of is still paid for.
+func (r *reader) value(count counting) *Problem {
+	switch r.kind() {
+	case '{':
+		return r.object(markers, func(name string) *Problem {
+			switch name {
+			case "cache_control":
+				return r.cacheControl()
+			case "prompt_cache_breakpoint":
+				return r.cacheBreakpoint()
+			}
+			r.name(count)
+			return r.value(count)
+		})
+	case '[':
+		return r.array(func(int) *Problem {
+			r.cost += perValue
+			return r.value(count)
+		})
+	default:
+		at, p := r.raw()
+		if p != nil {
+			return p
+		}
+		raw := r.body[at.start:at.end]
+		if raw[0] != 'n' {
+			r.said(at)
+		}
+		if raw[0] == '"' {
+			r.cost += count(raw[1 : len(raw)-1])
+		} else {
+			r.cost += int64(len(raw))
+		}
+		return nil
+	}
+}
+
+// name counts the name whose value comes next.
+func (r *reader) name(count counting) {
+	r.cost += perValue + count(r.body[r.key.start+1:r.key.end-1])
+}
+
+// markers are read wherever a value is counted: a cache write raises the price
+// from any depth.
+var markers = []string{"cache_control", "prompt_cache_breakpoint"}
+
+// cacheControl takes Anthropic's cache mark, which stands on blocks, tools and
+// the request itself.
+func (r *reader) cacheControl() *Problem {
+	if r.kind() != '{' {
+		return r.value(plainTokens) // null, or a schema's property of that name
+	}
+	r.ask.CacheWrite = true
+	return r.object(cacheControlFields, func(name string) *Problem {
+		if name != "ttl" || r.kind() != '"' {
+			return r.value(plainTokens)
+		}
+		ttl, _, p := r.text()
+		if ttl != "5m" {
+			r.ask.CacheWriteLong = true // an hour, or a time to live we do not know
+		}
+		return p
+	})
+}
+
+var cacheControlFields = []string{"ttl"}
+
+// cacheBreakpoint takes OpenAI's mark of the end of a prefix to be cached.
+func (r *reader) cacheBreakpoint() *Problem {
+	if r.kind() != 'n' {
+		r.ask.breakpoint = true
+	}
+	return r.value(plainTokens)
+}
+
+// promptArray takes messages: an array whose every element is one turn.
+func (r *reader) promptArray(each func() *Problem) *Problem {
+	r.prompt = true
+	p := r.array(func(int) *Problem {
+		r.ask.Messages++
+		r.cost += perMessage
+		r.turn(false)
+		return each()
+	})
+	r.prompt = false
+	return p
+}
+
+// within notes where the value that take takes stands.
+func (r *reader) within(at *span, take func() *Problem) *Problem {
+	at.start = r.start()
+	p := take()
+	at.end = int(r.dec.InputOffset())
+	return p
+}
+
+// metadata takes the hints that an app gives about who and what it calls for.
+func (r *reader) metadata() *Problem {
+	if null, p := r.null(); null || p != nil {
+		return p
+	}
+	return r.object(metadataFields, func(name string) *Problem {
+		if name == unknown || r.kind() != '"' {
+			return r.skip()
+		}
+		s, _, p := r.text()
+		switch {
+		case p != nil:
+		case name == "session_id":
+			r.ask.Session = s
+		case r.ask.Dialect == Anthropic:
+			r.ask.User = s
+		}
+		return p
+	})
+}
+
+var metadataFields = []string{"session_id", "user_id"}
+
+// splitUser takes apart what coding agents send as user_id:
+// user_<hash>_account_<id>_session_<id>. One user's sessions must not look like
+// many users, or a budget per user would be none.
+func (a *Ask) splitUser() {
+	user, session, found := strings.Cut(a.User, "_session_")
+	if !found || session == "" {
+		return
+	}
+	a.User = strings.TrimRight(user, "_")
+	if a.Session == "" {
+		a.Session = session
+	}
+}

@@ -1,0 +1,408 @@
+package llm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	// maxBody is above what any door lets in; it keeps offsets inside an int32.
+	maxBody = 64 << 20
+	// maxDepth is how deep the parts we read may nest. Providers' own parsers
+	// stop at about a thousand; tool schemas of people stay below fifty. What we
+	// skip may nest to the parser's own 10,000.
+	maxDepth = 512
+	// maxNames is the longest list of names read at one level.
+	maxNames = 48
+	// maxCount is the largest number of tokens anybody may ask for: far above any
+	// model, and small enough that products with counts and prices stay in an int64.
+	maxCount = 1 << 40
+)
+
+// reader walks a body once, front to back. The parser is jsontext's: it accepts
+// what RFC 8259 accepts and nothing else (no bad UTF-8, no half surrogates), so
+// that no provider can read a body in another way than we did. Duplicate names
+// it lets through, because only those that we read are dangerous: see object.
+type reader struct {
+	dec  *jsontext.Decoder
+	body []byte
+	path []step
+	key  span  // the name whose value comes next, with its quotes
+	cost int64 // tokens counted so far
+
+	prompt bool // inside messages or system: what is read is part of the prompt's hash
+	ask  *Ask
+}
+
+// step is one level of the key path. Names are always ours, never the caller's.
+type step struct {
+	name  string // "" for an index
+	index int
+}
+
+func newReader(body []byte, ask *Ask) *reader {
+	return &reader{
+		dec:  jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true)),
+		body: body,
+		path: make([]step, 0, 12),
+		ask:  ask,
+	}
+}
+
+// unknown stands in a key path for a name that we do not read: it may be the
+// caller's content, so it is not repeated.
+const unknown = "*"
+
+// where is the key path of what is being read: messages[3].content[0].type.
+func (r *reader) where() string {
+	var b strings.Builder
+	for i, s := range r.path {
+		switch {
+		case s.name == "":
+			b.WriteByte('[')
+			b.WriteString(strconv.Itoa(s.index))
+			b.WriteByte(']')
+		case i == 0:
+			b.WriteString(s.name)
+		default:
+			b.WriteByte('.')
+			b.WriteString(s.name)
+		}
+	}
+	return b.String()
+}
+
+// kind looks at the next token without taking it; 0 when there is none.
+func (r *reader) kind() jsontext.Kind { return r.dec.PeekKind() }
+
+// start is the offset of the next token.
+func (r *reader) start() int {
+	i := int(r.dec.InputOffset())
+	for i < len(r.body) {
+		switch r.body[i] {
+		case ' ', '\t', '\r', '\n', ',', ':':
+			i++
+		default:
+			return i
+		}
+	}
+	return i
+}
+
+// token takes one token: a bracket, a brace.
+func (r *reader) token() *Problem {
+	if _, err := r.dec.ReadToken(); err != nil {
+		return r.broken(err)
+	}
+	return nil
+}
+
+// raw takes one whole value, or one name.
+func (r *reader) raw() (span, *Problem) {
+	value, err := r.dec.ReadValue()
+	if err != nil {
+		return span{}, r.broken(err)
+	}
+	end := int(r.dec.InputOffset())
+	return span{end - len(value), end}, nil
+}
+
+// skip takes one whole value that nobody reads.
+func (r *reader) skip() *Problem {
+	if err := r.dec.SkipValue(); err != nil {
+		return r.broken(err)
+	}
+	return nil
+}
+
+// pass takes one whole value of the prompt that is not counted: an image's bytes.
+func (r *reader) pass() *Problem {
+	at, p := r.raw()
+	if p == nil {
+		r.said(at)
+	}
+	return p
+}
+
+// object reads an object and calls visit with each name in turn, to take its
+// value. names are those that are read at this level; for every other one visit
+// is called with unknown. A name of names that comes twice is malformed, however
+// it is escaped: one parser keeps the first, another the last, and the price
+// must not depend on which.
+func (r *reader) object(names []string, visit func(name string) *Problem) *Problem {
+	if p := r.want('{', "an object"); p != nil {
+		return p
+	}
+	if p := r.token(); p != nil {
+		return p
+	}
+	var seen [maxNames]int32 // offset + 1
+	for r.kind() != '}' {
+		key, p := r.raw()
+		if p != nil {
+			return p
+		}
+		r.key = key
+		name := unknown
+		if i := match(names, r.body[key.start:key.end]); i >= 0 {
+			name = names[i]
+			if seen[i] != 0 {
+				return r.duplicate(name, int(seen[i]-1), key.start)
+			}
+			seen[i] = int32(key.start) + 1
+		}
+		r.path = append(r.path, step{name: name})
+		if p := visit(name); p != nil {
+			return p
+		}
+		r.path = r.path[:len(r.path)-1]
+	}
+	return r.token()
+}
+
+// match finds a quoted name, as the body spells it, in names; -1 if it is none.
+func match(names []string, quoted []byte) int {
+	plain := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(plain, '\\') >= 0 {
+		// "mod\u0065l" is model to every provider.
+		unquoted, err := jsontext.AppendUnquote(nil, quoted)
+		if err != nil {
+			return -1 // cannot be: the parser has let it through
+		}
+		plain = unquoted
+	}
+	for i, name := range names {
+		if name == string(plain) {
+			return i
+		}
+	}
+	return -1
+}
+
+// array reads an array and calls each to take its elements.
+func (r *reader) array(each func(i int) *Problem) *Problem {
+	if p := r.want('[', "an array"); p != nil {
+		return p
+	}
+	if p := r.token(); p != nil {
+		return p
+	}
+	for i := 0; r.kind() != ']'; i++ {
+		r.path = append(r.path, step{index: i})
+		if p := each(i); p != nil {
+			return p
+		}
+		r.path = r.path[:len(r.path)-1]
+	}
+	return r.token()
+}
+
+// null takes a null, if one is next. To every provider it means: not said.
+func (r *reader) null() (bool, *Problem) {
+	if r.kind() != 'n' {
+		return false, nil
+	}
+	return true, r.skip()
+}
+
+// want checks what is next without taking it.
+func (r *reader) want(kind jsontext.Kind, what string) *Problem {
+	if r.dec.StackDepth() > maxDepth {
+		return r.malformed(r.start(), "the body is nested deeper than %d", maxDepth)
+	}
+	switch got := r.kind(); {
+	case got == kind:
+		return nil
+	case got == 0:
+		return r.token() // it says what is broken
+	default:
+		return r.malformed(r.start(), "%s must be %s, got %s", r.subject(), what, kindName(got))
+	}
+}
+
+// text takes a string and unescapes it.
+func (r *reader) text() (string, span, *Problem) {
+	if p := r.want('"', "a string"); p != nil {
+		return "", span{}, p
+	}
+	at, p := r.raw()
+	if p != nil {
+		return "", span{}, p
+	}
+	quoted := r.body[at.start:at.end]
+	if plain := quoted[1 : len(quoted)-1]; bytes.IndexByte(plain, '\\') < 0 {
+		return string(plain), at, nil
+	}
+	unquoted, err := jsontext.AppendUnquote(nil, quoted)
+	if err != nil {
+		return "", span{}, r.malformed(at.start, "%s is not a string that can be read", r.subject())
+	}
+	return string(unquoted), at, nil
+}
+
+// optionalText takes a string or a null.
+func (r *reader) optionalText() (string, *Problem) {
+	if null, p := r.null(); null || p != nil {
+		return "", p
+	}
+	s, _, p := r.text()
+	return s, p
+}
+
+// boolean takes a boolean or a null, which is false.
+func (r *reader) boolean() (bool, span, *Problem) {
+	kind := r.kind()
+	if kind != 't' && kind != 'f' && kind != 'n' {
+		if p := r.want('t', "true or false"); p != nil {
+			return false, span{}, p
+		}
+	}
+	at, p := r.raw()
+	return kind == 't', at, p
+}
+
+// whole takes a whole number from least to most, or a null, which is said = false.
+func (r *reader) whole(least, most int64) (n int64, said bool, at span, p *Problem) {
+	what := "a positive whole number"
+	if least == 0 {
+		what = "a whole number, 0 or more"
+	}
+	if r.kind() == 'n' {
+		at, p = r.raw()
+		return 0, false, at, p
+	}
+	if p = r.want('0', what); p != nil {
+		return 0, false, at, p
+	}
+	if at, p = r.raw(); p != nil {
+		return 0, false, at, p
+	}
+	n, ok := wholeNumber(r.body[at.start:at.end])
+	switch {
+	case !ok || n < least:
+		return 0, false, at, r.malformed(at.start, "%s must be %s", r.subject(), what)
+	case n > most:
+		return 0, false, at, r.malformed(at.start, "%s must be at most %d", r.subject(), most)
+	}
+	return n, true, at, nil
+}
+
+// wholeNumber reads a JSON number that is whole, in any spelling (1024, 1024.0,
+// 1.024e3): providers' parsers take them all. Above 2⁵³ it answers 2⁵³, which is
+// more than any limit here.
+func wholeNumber(raw []byte) (int64, bool) {
+	if len(raw) <= 15 {
+		if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
+			return n, true
+		}
+	}
+	f, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, false
+	}
+	const exact = 1 << 53
+	switch {
+	case f != math.Trunc(f): // infinities are whole
+		return 0, false
+	case f > exact:
+		return exact, true
+	case f < -exact:
+		return -exact, true
+	}
+	return int64(f), true
+}
+
+// finish checks that nothing follows the document.
+func (r *reader) finish() *Problem {
+	if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
+		return r.malformed(r.start(), "the body goes on after its end")
+	}
+	return nil
+}
+
+// subject names what is being read, for the start of a sentence.
+func (r *reader) subject() string {
+	if w := r.where(); w != "" {
+		return w
+	}
+	return "the body"
+}
+
+// malformed says what is wrong and where. Arguments are ours: key paths, numbers
+// and names of kinds, never the caller's text.
+func (r *reader) malformed(offset int, format string, args ...any) *Problem {
+	return &Problem{
+		Code:    codeMalformed,
+		Message: fmt.Sprintf(format, args...) + fmt.Sprintf(" (byte %d)", offset),
+		Param:   r.where(),
+		Offset:  offset,
+	}
+}
+
+func (r *reader) duplicate(name string, first, second int) *Problem {
+	r.path = append(r.path, step{name: name})
+	return &Problem{
+		Code: codeMalformed,
+		Message: fmt.Sprintf("%s is there twice, at bytes %d and %d: the provider may read the other one",
+			r.subject(), first, second),
+		Param:  r.where(),
+		Offset: second,
+	}
+}
+
+// broken says where a body stops being JSON. The parser's own words may quote
+// the body, so none of them are passed on.
+func (r *reader) broken(err error) *Problem {
+	offset := r.start()
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		offset = int(syntax.ByteOffset)
+	}
+	switch why := err.Error(); {
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return r.malformed(len(r.body), "the body ends in the middle")
+	case strings.Contains(why, "depth"):
+		return r.malformed(offset, "the body is nested too deep")
+	case strings.Contains(why, "UTF-8"):
+		return r.malformed(firstInvalid(r.body), "the body is not UTF-8")
+	default:
+		return r.malformed(offset, "the body is not JSON")
+	}
+}
+
+// firstInvalid is the offset of the first byte that is not UTF-8.
+func firstInvalid(b []byte) int {
+	for i := 0; i < len(b); {
+		c, size := utf8.DecodeRune(b[i:])
+		if c == utf8.RuneError && size == 1 {
+			return i
+		}
+		i += size
+	}
+	return len(b)
+}
+
+func kindName(k jsontext.Kind) string {
+	switch k {
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "a boolean"
+	case '"':
+		return "a string"
+	case '0':
+		return "a number"
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	}
+	return "nothing"
+}
