@@ -104,9 +104,22 @@ func verifySegment(path string) (torn int64, err error) {
 	return -1, nil
 }
 
+// tornBatch tells a write that was cut off from damage. What says that it is
+// longer than the file may be a damaged length, so whole batches are looked for
+// behind it: after a torn tail there are none.
 func tornBatch(rest []byte, length int) bool {
-	cut := len(rest) < batchHead || len(rest) < length && length <= batchMax
-	return cut || len(rest) == length || len(bytes.Trim(rest, "\x00")) == 0
+	if len(rest) == length || len(bytes.Trim(rest, "\x00")) == 0 {
+		return true
+	}
+	if len(rest) > batchMax || len(rest) > batchHead && length < len(rest) {
+		return false
+	}
+	for at := 1; at < len(rest); at++ {
+		if n, whole := batchLength(rest[at:]); whole && batchCRC(rest[at:at+n]) {
+			return false
+		}
+	}
+	return true
 }
 
 // batchLength is the size that a batch says it has, and whether b holds it whole.
