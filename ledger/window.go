@@ -153,8 +153,7 @@ func firstInstant(zone *time.Location, d date) time.Time {
 	midnight := d.utc()
 	from := midnight.Add(-farthestOffset)
 	for {
-		_, offset := from.In(zone).Zone()
-		_, until := from.In(zone).ZoneBounds()
+		offset, until := offsetUntil(zone, from)
 		t := midnight.Add(-time.Duration(offset) * time.Second)
 		if t.Before(from) {
 			t = from
@@ -164,6 +163,19 @@ func firstInstant(zone *time.Location, d date) time.Time {
 		}
 		from = until
 	}
+}
+
+// offsetUntil is a zone's offset at an instant, and a later instant up to which
+// it holds; zero: for ever. Go's ZoneBounds gives an end that is not after t for
+// some instants at the turn of a year; no zone changes there within the hour.
+func offsetUntil(zone *time.Location, t time.Time) (int, time.Time) {
+	local := t.In(zone)
+	_, offset := local.Zone()
+	_, until := local.ZoneBounds()
+	if !until.IsZero() && !until.After(t) {
+		until = t.Add(time.Hour)
+	}
+	return offset, until
 }
 
 // hourOf cuts time at the full hours of a zone's clocks and at each change of its
@@ -185,7 +197,7 @@ func hourOf(zone *time.Location, at time.Time) *period {
 		}
 	}
 	for t := at; ; {
-		_, changes := t.In(zone).ZoneBounds()
+		_, changes := offsetUntil(zone, t)
 		if changes.IsZero() || !changes.Before(end) {
 			break
 		}
