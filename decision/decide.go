@@ -25,7 +25,6 @@ type Case struct {
 	Candidates []Candidate // where it may go, and at what ceiling
 	Held       ledger.Held // what was set aside
 	Unmetered  bool        // nothing was: by rule, or because the journal was away and the operator chose open
-	Trace      trace       // what the door was told of the caller's own tracing
 }
 
 // Decide answers one call. A refusal is an answer; an error means that there is

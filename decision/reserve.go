@@ -27,7 +27,7 @@ func (s *Service) reserve(ctx context.Context, c *Case) (ledger.Held, error) {
 		return ledger.Held{}, err
 	}
 	req := ledger.HoldRequest{
-		At: c.At, CallID: c.callID(), TTL: s.config.HoldTTL,
+		At: c.At, CallID: c.callID(), Key: c.tenant(), TTL: s.config.HoldTTL,
 		Want: want, Floor: floor(c, want),
 		Candidates: make([]ledger.Candidate, len(c.Candidates)),
 	}

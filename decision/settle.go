@@ -130,11 +130,11 @@ func (s *Service) callOfToken(token string) (*call, error) {
 // reportToken is everything a settlement needs, signed, so that any replica can
 // take the report.
 func (s *Service) reportToken(c *Case, n note) (string, error) {
-	t, err := ledger.NewToken(c.Held, c.Caller.Key.ID, n.withoutTags().encode())
+	payload, err := s.ledger.TokenOf(c.Held, n.withoutTags().encode()).Encode()
 	if err != nil {
 		return "", fmt.Errorf("make the report token: %w", err)
 	}
-	return s.signer.Sign(t.Encode()), nil
+	return s.signer.Sign(payload), nil
 }
 
 // adopt takes over a call that another process let out.
@@ -193,17 +193,6 @@ func (s *Service) settleOverdue(ctx context.Context) {
 			}
 		}
 		k.mu.Unlock()
-	}
-}
-
-// Abandon settles a call whose answer never reached the gateway: nothing was
-// sent, so nothing is charged.
-func (s *Service) Abandon(ctx context.Context, a *Answer) {
-	if a.Plan == nil || a.Plan.ReportToken == "" {
-		return
-	}
-	if _, err := s.Settle(ctx, Report{Token: a.Plan.ReportToken, Outcome: journal.OutcomeNotSent}); err != nil {
-		s.log.Error("settle a call whose answer was not taken", "decision", a.DecisionID, "err", err)
 	}
 }
 

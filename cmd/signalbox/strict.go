@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/signalbox-dev/signalbox/adapters/http/adminapi"
 )
 
 // Duration is written <n>s, <n>m, <n>h, <n>d or <n>ms.
@@ -150,23 +152,16 @@ func setScalar(v reflect.Value, text string) error {
 	return nil
 }
 
-// parseDuration reads <n>ms|s|m|h|d.
+// parseDuration reads <n>ms|s|m|h|d. Waits are milliseconds; nothing else in the
+// contract is.
 func parseDuration(text string) (time.Duration, error) {
-	units := []struct {
-		suffix string
-		unit   time.Duration
-	}{{"ms", time.Millisecond}, {"s", time.Second}, {"m", time.Minute}, {"h", time.Hour}, {"d", 24 * time.Hour}}
-	for _, u := range units {
-		digits, ok := strings.CutSuffix(text, u.suffix)
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseInt(digits, 10, 64)
-		if err == nil && n >= 0 && n <= int64(1<<62)/int64(u.unit) {
-			return time.Duration(n) * u.unit, nil
+	if digits, ok := strings.CutSuffix(text, "ms"); ok {
+		if n, err := strconv.ParseInt(digits, 10, 32); err == nil && n >= 0 {
+			return time.Duration(n) * time.Millisecond, nil
 		}
 	}
-	return 0, fmt.Errorf("%q is not a duration; want a whole number and ms, s, m, h or d, such as 15m", text)
+	d, err := adminapi.ParseDuration(text)
+	return time.Duration(d), err
 }
 
 func parseBytes(text string) (int64, error) {

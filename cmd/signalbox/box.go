@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/signalbox-dev/signalbox/analytics"
+	"github.com/signalbox-dev/signalbox/decision"
+	"github.com/signalbox-dev/signalbox/decision/opa"
+	"github.com/signalbox-dev/signalbox/journal"
+	"github.com/signalbox-dev/signalbox/journal/folder"
+	"github.com/signalbox-dev/signalbox/journal/kafka"
+	"github.com/signalbox-dev/signalbox/journal/spool"
+	"github.com/signalbox-dev/signalbox/ledger"
+	"github.com/signalbox-dev/signalbox/registry"
+	"github.com/signalbox-dev/signalbox/vault"
+)
+
+// box is one running signalbox: the parts, and how to take them down again.
+type box struct {
+	config  Config
+	log     *slog.Logger
+	metrics *prometheus.Registry
+	ready   *readiness
+	epoch   journal.Epoch
+
+	secret    vault.ClusterSecret
+	journal   *kafka.Journal
+	spool     *spool.Spool
+	registry  *registry.Registry
+	hasher    registry.KeyHasher
+	names     *registry.Names
+	policy    *opa.Policy
+	keeper    *ledger.Keeper
+	decisions *decision.Service
+	store     *latestStore
+	sink      *analytics.Sink
+
+	stops []stop // in the order of starting
+}
+
+// stop takes one part down.
+type stop struct {
+	name string
+	call func(ctx context.Context) error
+}
+
+// drainTime bounds a graceful stop; what is not written then is in the spool.
+const drainTime = 30 * time.Second
+
+func newBox(config Config, log *slog.Logger) *box {
+	b := &box{config: config, log: log, metrics: prometheus.NewRegistry(), ready: newReadiness()}
+	b.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return b
+}
+
+// onStop remembers how to take a part down; the last started goes first.
+func (b *box) onStop(name string, call func(ctx context.Context) error) {
+	b.stops = append(b.stops, stop{name, call})
+}
+
+// stop takes everything down, newest first, whatever fails on the way.
+func (b *box) stop() error {
+	b.ready.draining()
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	var errs []error
+	for i := len(b.stops) - 1; i >= 0; i-- {
+		if err := b.stops[i].call(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop the %s: %w", b.stops[i].name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// run keeps a part's loop going in its own goroutine until the box stops. A loop
+// that ends by itself makes the box unready with its reason; the process stays,
+// because other tenants' calls may still be decided.
+func (b *box) run(name string, loop func(ctx context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		err := loop(ctx)
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			err = nil
+		}
+		if ctx.Err() == nil {
+			b.log.Error("a part ended by itself", "part", name, "err", err)
+			b.ready.broken(name, err)
+		}
+		done <- err
+	}()
+	b.onStop(name, func(stopping context.Context) error {
+		cancel()
+		select {
+		case err := <-done:
+			return err
+		case <-stopping.Done():
+			return fmt.Errorf("did not end in time: %w", stopping.Err())
+		}
+	})
+}
+
+// openFolder takes the data folder for this process alone and starts its epoch.
+func (b *box) openFolder(context.Context) error {
+	if err := os.MkdirAll(b.config.DataDir, 0o700); err != nil {
+		return err
+	}
+	lock, err := folder.Hold(b.config.DataDir)
+	if err != nil {
+		return err
+	}
+	b.onStop("data folder", func(context.Context) error { return lock.Release() })
+	if _, err := rand.Read(b.epoch[:]); err != nil {
+		return fmt.Errorf("make an epoch: %w", err)
+	}
+	return b.openSecret()
+}
+
+func (b *box) openSecret() error {
+	file := b.config.ClusterSecret.File
+	if file == "" {
+		file = b.config.path("cluster_secret")
+	}
+	secret, err := vault.LoadClusterSecret(file, b.config.Embedded())
+	if err != nil {
+		return err
+	}
+	b.secret = secret
+	return nil
+}
+
+func listen(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%w; is another signalbox running? set another port, such as http.listen: 127.0.0.1:0", err)
+	}
+	return l, nil
+}

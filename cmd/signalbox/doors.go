@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/signalbox-dev/signalbox/adapters/door"
+	doorgrpc "github.com/signalbox-dev/signalbox/adapters/grpc"
+	doorhttp "github.com/signalbox-dev/signalbox/adapters/http"
+	"github.com/signalbox-dev/signalbox/adapters/http/adminapi"
+	"github.com/signalbox-dev/signalbox/registry"
+)
+
+// startOps answers probes before anything else is up.
+func (b *box) startOps(context.Context) error {
+	handler := doorhttp.NewOps(doorhttp.OpsConfig{Ready: b.ready, Pprof: b.config.Ops.Pprof, Log: b.log,
+		Metrics: promhttp.HandlerFor(b.metrics, promhttp.HandlerOpts{})})
+	return b.serveHTTP("ops", b.config.Ops.Listen, b.config.Ops.TLS, handler)
+}
+
+// openDoors lets gateways and operators in.
+func (b *box) openDoors(ctx context.Context) error {
+	b.watchJournal()
+	c := b.config
+	local := loopback(c.HTTP.Listen)
+	gateways := doorhttp.New(doorhttp.Config{Decider: b.decisions, Settler: b.decisions, Body: int64(c.Limits.Body), Log: b.log,
+		Guard: door.Guard{Gateways: people{b}, TrustLocal: local}})
+	handler := gateways
+	if local {
+		b.log.Warn("on loopback, gateways and operators of this machine need no token", "http", c.HTTP.Listen)
+		mux := http.NewServeMux()
+		mux.Handle("/admin/v1/", b.admin(true))
+		mux.Handle("/", gateways)
+		handler = mux
+	}
+	if err := b.serveHTTP("http", c.HTTP.Listen, c.HTTP.TLS, handler); err != nil {
+		return err
+	}
+	if c.Admin.Listen != "" {
+		if err := b.serveHTTP("admin", c.Admin.Listen, c.Admin.TLS, b.admin(loopback(c.Admin.Listen))); err != nil {
+			return err
+		}
+	}
+	return b.serveGRPC(ctx)
+}
+
+// watchJournal tells readiness when facts can no longer be taken.
+func (b *box) watchJournal() {
+	b.ready.watch(true, func() string {
+		if b.spool.Full() {
+			return "spool: full; the journal has not answered for too long: bring the brokers back, or raise journal.spool_max"
+		}
+		return ""
+	})
+	b.ready.watch(false, func() string {
+		if err := b.journal.Healthy(); err != nil {
+			return fmt.Sprintf("journal: %v; calls go out while leases last", err)
+		}
+		return ""
+	})
+	b.ready.watch(false, func() string {
+		if b.registry.Snapshot().Version == 0 {
+			return "registry: empty; every call is refused until `signalbox apply -f registry.yaml`"
+		}
+		return ""
+	})
+}
+
+func (b *box) admin(trustLocal bool) http.Handler {
+	return doorhttp.NewAdmin(doorhttp.AdminConfig{Registry: b.registry, Ledger: b.keeper, Names: b.names, Analytics: b.store,
+		Operators: people{b}, TrustLocal: trustLocal, Version: adminapi.VersionResponse{Version: version}, Now: time.Now, Log: b.log})
+}
+
+func (b *box) serveHTTP(name, addr string, tls ServerTLS, handler http.Handler) error {
+	server, err := doorhttp.NewServer(handler, door.TLS(tls), doorhttp.DefaultTimeouts(), b.log)
+	if err != nil {
+		return fmt.Errorf("%s.tls: %w", name, err)
+	}
+	l, err := listen(addr)
+	if err != nil {
+		return fmt.Errorf("%s.listen: %w", name, err)
+	}
+	serve := func() error { return server.Serve(l) }
+	if server.TLSConfig != nil {
+		serve = func() error { return server.ServeTLS(l, "", "") }
+	}
+	go func() {
+		if err := serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			b.ready.broken(name, err)
+		}
+	}()
+	b.onStop(name, server.Shutdown)
+	return nil
+}
+
+func (b *box) serveGRPC(context.Context) error {
+	server, err := doorgrpc.NewServer(doorgrpc.Config{Decider: b.decisions, Settler: b.decisions, Body: int64(b.config.Limits.Body), Log: b.log,
+		Guard: door.Guard{Gateways: people{b}, TrustLocal: loopback(b.config.GRPC.Listen)}}, door.TLS(b.config.GRPC.TLS))
+	if err != nil {
+		return fmt.Errorf("grpc.tls: %w", err)
+	}
+	l, err := listen(b.config.GRPC.Listen)
+	if err != nil {
+		return fmt.Errorf("grpc.listen: %w", err)
+	}
+	go func() {
+		if err := server.Serve(l); err != nil && !errors.Is(err, net.ErrClosed) {
+			b.ready.broken("grpc", err)
+		}
+	}()
+	b.onStop("grpc", func(ctx context.Context) error {
+		done := make(chan struct{})
+		go func() { server.GracefulStop(); close(done) }()
+		select {
+		case <-done:
+		case <-ctx.Done():
+			server.Stop() // a stream that does not end must not keep the books open
+		}
+		return nil
+	})
+	return nil
+}
+
+// people knows the gateways and operators of the registry by their tokens.
+type people struct{ b *box }
+
+// GatewayByToken is the gateway that a token (sbg_…) was made for.
+func (p people) GatewayByToken(token string) (string, bool) {
+	key, problem := p.b.registry.Snapshot().Authenticate(p.b.hasher, token, time.Now())
+	if problem != registry.KeyOK || key.Kind != registry.KeyGateway {
+		return "", false
+	}
+	return key.Gateway, true
+}
+
+// KnownGateway reports whether the registry has a gateway of this name.
+func (p people) KnownGateway(name string) bool {
+	_, ok := p.b.registry.Snapshot().Gateway(name)
+	return ok
+}
+
+// OperatorByToken is the operator a token (sba_…) was made for. The first one
+// comes from the environment: with an empty registry nobody else is known.
+func (p people) OperatorByToken(token string) (string, bool) {
+	if first := strings.TrimSpace(os.Getenv("SIGNALBOX_ADMIN_TOKEN")); first != "" && registry.SameSecret(first, token) {
+		return "SIGNALBOX_ADMIN_TOKEN", true
+	}
+	key, problem := p.b.registry.Snapshot().Authenticate(p.b.hasher, token, time.Now())
+	if problem != registry.KeyOK || key.Kind != registry.KeyAdmin {
+		return "", false
+	}
+	return key.ID, true
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/signalbox-dev/signalbox/analytics"
+	"github.com/signalbox-dev/signalbox/analytics/embedded"
+	"github.com/signalbox-dev/signalbox/registry"
+)
+
+// latestStore is the store once there is one: decisions do not wait for it.
+type latestStore struct {
+	atomic.Pointer[analytics.Store]
+}
+
+var errNoAnalytics = errors.New("analytics are not up yet")
+
+// Query asks the store, if it is up.
+func (l *latestStore) Query(ctx context.Context, sql string) (*analytics.Result, error) {
+	if store := l.Load(); store != nil {
+		return store.Query(ctx, sql)
+	}
+	return nil, errNoAnalytics
+}
+
+// openAnalytics starts the engine, if it is ours, and streams the journal into
+// ClickHouse in the background: where it is missing, decisions go on, readiness
+// says so, and it catches up later.
+func (b *box) openAnalytics(ctx context.Context) error {
+	b.store = &latestStore{}
+	if b.config.Analytics.Disabled {
+		b.ready.watch(false, func() string { return "analytics: switched off by analytics.disabled" })
+		return nil
+	}
+	dsn := string(b.config.Analytics.ClickHouse)
+	down := func() error { return errNoAnalytics }
+	if dsn == "" {
+		engine, err := embedded.Start(context.WithoutCancel(ctx), embedded.Config{Dir: b.config.path("clickhouse"), EnginePath: b.config.Analytics.Engine}, b.log)
+		if err != nil {
+			return err
+		}
+		b.onStop("analytics engine", func(context.Context) error { return engine.Close() })
+		dsn, down = engine.DSN(), engine.Err
+	}
+	store, err := analytics.Open(ctx, analytics.Config{DSN: dsn}, b.log)
+	if err != nil {
+		return err
+	}
+	b.onStop("analytics store", func(context.Context) error { return store.Close() })
+	sink := analytics.NewSink(store, b.journal, catalog{b.registry}, analytics.SinkConfig{}, b.log)
+	b.sink = sink
+	b.watchAnalytics(sink, down)
+	b.run("analytics", func(ctx context.Context) error { return b.stream(ctx, store, sink) })
+	return nil
+}
+
+// stream migrates the schema as soon as the store answers, and then never ends.
+func (b *box) stream(ctx context.Context, store *analytics.Store, sink *analytics.Sink) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, store.Migrate(ctx) },
+		backoff.WithBackOff(backoff.NewConstantBackOff(500*time.Millisecond)), backoff.WithMaxElapsedTime(0))
+	if err != nil {
+		return err
+	}
+	b.store.Store(store)
+	return sink.Run(ctx)
+}
+
+// watchAnalytics tells readiness what is missing.
+func (b *box) watchAnalytics(sink *analytics.Sink, down func() error) {
+	b.ready.watch(false, func() string {
+		if b.store.Load() == nil {
+			return fmt.Sprintf("analytics: %v", down())
+		}
+		if err := sink.Err(); err != nil {
+			return fmt.Sprintf("analytics: %v", err)
+		}
+		return ""
+	})
+}
+
+// catalog is the registry as the sink reads it.
+type catalog struct{ registry *registry.Registry }
+
+func (c catalog) Prices() []analytics.PriceVersion {
+	history := c.registry.Snapshot().PriceHistory()
+	versions := make([]analytics.PriceVersion, 0, len(history))
+	for _, p := range history {
+		versions = append(versions, analytics.PriceVersion{Deployment: p.Deployment, ValidFrom: p.From, RecordedAt: p.RecordedAt,
+			Input: p.Input, CachedInput: p.CachedInput, CacheWrite: p.CacheWrite, CacheWriteLong: p.CacheWriteLong, Output: p.Output})
+	}
+	return versions
+}
+
+func (c catalog) Budget(incarnation int64) (analytics.Budget, bool) {
+	b, ok := c.registry.Snapshot().BudgetByIncarnation(incarnation)
+	if !ok {
+		return analytics.Budget{}, false
+	}
+	return analytics.Budget{Tenant: b.Tenant, Name: b.Name, Per: b.Per, Unit: b.Unit, Window: b.Window}, true
+}
