@@ -42,9 +42,9 @@ func (r *reader) messagesField(name string) *Problem {
 	case "service_tier":
 		return r.serviceTier("auto", "standard_only", "standard")
 	case "speed":
-		return r.dearer("standard", "the fast mode has prices of its own")
+		return r.dearer("standard", "", "the fast mode has prices of its own")
 	case "inference_geo":
-		return r.dearer("global", "a fixed region has prices of its own")
+		return r.dearer("global", "inference_geo_", "a fixed region has prices of its own")
 	case "cache_control":
 		return r.cacheControl()
 	case "context_management":
@@ -226,11 +226,12 @@ func (r *reader) thinking() *Problem {
 	})
 }
 
-// dearer takes a field that has one cheap value.
-func (r *reader) dearer(standard, why string) *Problem {
+// dearer takes a field that has one cheap value. prefix tells its tiers' names
+// from other fields'.
+func (r *reader) dearer(standard, prefix, why string) *Problem {
 	s, p := r.optionalText()
 	if p == nil && s != "" && s != standard {
-		r.unbounded(KindTier, why)
+		r.tier(prefix+s, why)
 	}
 	return p
 }

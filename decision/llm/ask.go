@@ -76,7 +76,8 @@ type Ask struct {
 type Unbounded struct {
 	Field string // the key path: tools[2].type
 	Kind  Kind
-	Max   int64 // how often at most, where the body says so; 0: it does not
+	Max   int64  // how often at most, where the body says so; 0: it does not
+	Tier  string // of KindTier: its name in prices
 	Why   string
 }
 

@@ -11,32 +11,41 @@ type ModelLimits struct {
 
 // Ceiling is the most a call can use, in units that prices multiply.
 //
-// With an output limit of m tokens the call uses at most Input + N × (m +
-// ExtraOutput) tokens, of which Input are billed as input, at the dearest of
-// input, cache write and tier that the flags name.
+// With an output limit of m tokens the call uses at most Input + OutputExtra +
+// N × m tokens, of which Input are billed as input, at the dearest of input,
+// cache write and tier that its flags name.
 type Ceiling struct {
 	Input       int64
 	N           int64 // the multiplier of the output limit; 0: nothing is written
 	Output      int64 // the largest output limit that the call may carry; 0: nothing bounds it
-	ExtraOutput int64 // billed as output beside each answer
+	OutputExtra int64 // billed as output beside the answers
 
 	CacheWrite, CacheWriteLong bool
-	// Tiers bill the whole call at another price; empty for the standard one.
-	Tiers []Unbounded
-	// Uses are the provider's tools, at their stated maximum: each use may have a
-	// fee. What it adds to Input and N is in them already.
-	Uses []Unbounded
+	// Tier bills the whole call at another price, by the name that prices know it
+	// by; empty for the standard one.
+	Tier string
+	// Fees are the provider's tools, at their stated maximum: each use may have a
+	// fee. What they add to Input and N is in them already.
+	Fees []Fee
 	// Unpriced is what has no bound. A call that has any cannot be held.
 	Unpriced []Unbounded
 }
 
+// Fee is a tool's uses, billed by the piece.
+type Fee struct {
+	Tool string // the key path
+	Max  int64
+}
+
+// maxRuns is how often a model may run for one call: above every sensible
+// max_uses, and small enough that products stay in an int64.
+const maxRuns = 1024
+
 // Ceiling bounds what the call can use on a model. What a body does not bound is
 // bounded by the model, where that can be: docs/decisions/030-what-is-bounded.md.
 func (a *Ask) Ceiling(m ModelLimits) Ceiling {
-	c := Ceiling{
-		Input: a.InputTokens, N: a.N, Output: a.MaxOutput, ExtraOutput: a.ExtraOutput,
-		CacheWrite: a.CacheWrite, CacheWriteLong: a.CacheWriteLong,
-	}
+	c := Ceiling{Input: a.InputTokens, N: a.N, Output: a.MaxOutput,
+		CacheWrite: a.CacheWrite, CacheWriteLong: a.CacheWriteLong}
 	if m.ImageTokens > 0 {
 		c.Input += int64(a.Images)*m.ImageTokens - a.imageCost
 	}
@@ -46,32 +55,38 @@ func (a *Ask) Ceiling(m ModelLimits) Ceiling {
 	if a.NoOutput {
 		c.N, c.Output = 0, 0
 	}
-
 	context := m.Context
 	if a.LongContext {
 		context = max(context, longContext)
 	}
-	fills := false   // the prompt may fill the context
-	runs := int64(1) // how often the model reads its prompt and writes
-	for _, u := range a.Unbounded {
-		switch {
-		case u.Kind == KindTier:
-			c.Tiers = append(c.Tiers, u)
-		case u.Kind == KindInput && context > 0:
-			fills = true
-		case u.Kind == KindTool && u.Max > 0 && context > 0:
-			c.Uses = append(c.Uses, u)
-			runs += u.Max
-			fills = true
-		default:
-			c.Unpriced = append(c.Unpriced, u)
-		}
-	}
+	fills, runs := c.unbounded(a.Unbounded, context)
 	// A prompt above the context is refused by the provider and costs nothing.
 	if context > 0 && (fills || c.Input > context) {
 		c.Input = context
 	}
 	c.Input *= runs
 	c.N *= runs
+	c.OutputExtra = c.N * a.ExtraOutput
 	return c
+}
+
+// unbounded sorts what the body does not bound: fills says that the prompt may
+// fill the context, runs how often the model reads its prompt and writes.
+func (c *Ceiling) unbounded(all []Unbounded, context int64) (fills bool, runs int64) {
+	runs = 1
+	for _, u := range all {
+		switch {
+		case u.Kind == KindTier && c.Tier == "":
+			c.Tier = u.Tier
+		case u.Kind == KindInput && context > 0:
+			fills = true
+		case u.Kind == KindTool && u.Max > 0 && context > 0 && runs+u.Max <= maxRuns:
+			c.Fees = append(c.Fees, Fee{Tool: u.Field, Max: u.Max})
+			runs += u.Max
+			fills = true
+		default: // a second tier too: no price says what two of them cost together
+			c.Unpriced = append(c.Unpriced, u)
+		}
+	}
+	return fills, runs
 }

@@ -1,6 +1,9 @@
 package llm
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Fields that both dialects spell alike, and the ways of counting a value.
 
@@ -49,14 +52,32 @@ func (r *reader) serviceTier(known ...string) *Problem {
 	if p != nil || tier == "" {
 		return p
 	}
-	r.ask.ServiceTier = tier
-	for _, k := range known {
-		if tier == k {
-			return nil
+	if slices.Contains(known, tier) {
+		r.ask.ServiceTier = tier
+		return nil
+	}
+	r.ask.ServiceTier = tierName(tier)
+	r.tier(tier, "a tier with prices of its own")
+	return nil
+}
+
+// tier notes that the whole call is billed at another price.
+func (r *reader) tier(name, why string) {
+	r.note(Unbounded{Field: r.where(), Kind: KindTier, Tier: tierName(name), Why: why})
+}
+
+// tierName is a tier as prices name it. It goes into messages, so a caller's own
+// text does not pass.
+func tierName(name string) string {
+	if name == "" || len(name) > 32 {
+		return "unknown"
+	}
+	for _, c := range []byte(name) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return "unknown"
 		}
 	}
-	r.unbounded(KindTier, "a tier with prices of its own")
-	return nil
+	return name
 }
 
 // unless takes a value and calls it unbounded, unless it is null, false or empty.
@@ -88,10 +109,25 @@ func bare(value []byte) bool {
 }
 
 // unbounded notes what is being read as billed but not bounded by the body.
-func (r *reader) unbounded(kind Kind, why string) { r.unboundedAt(r.where(), kind, 0, why) }
+func (r *reader) unbounded(kind Kind, why string) {
+	r.note(Unbounded{Field: r.where(), Kind: kind, Why: why})
+}
 
-func (r *reader) unboundedAt(field string, kind Kind, most int64, why string) {
-	r.ask.Unbounded = append(r.ask.Unbounded, Unbounded{Field: field, Kind: kind, Max: most, Why: why})
+// maxUnbounded is how many unbounded things are told apart.
+const maxUnbounded = 16
+
+// note keeps an unbounded thing. A body may have half a million of them, and a
+// refusal names them: beyond a handful only a kind that is new counts, as one
+// without a stated maximum.
+func (r *reader) note(u Unbounded) {
+	a := r.ask
+	if len(a.Unbounded) >= maxUnbounded {
+		u.Max = 0
+		if slices.ContainsFunc(a.Unbounded, func(o Unbounded) bool { return o.Kind == u.Kind && o.Max == 0 }) {
+			return
+		}
+	}
+	a.Unbounded = append(a.Unbounded, u)
 }
 
 // image counts one image by rule: what its bytes or its address are does not matter.
@@ -184,6 +220,9 @@ func (r *reader) cacheBreakpoint() *Problem {
 // promptArray takes messages: an array whose every element is one turn.
 func (r *reader) promptArray(each func() *Problem) *Problem {
 	r.prompt = true
+	if r.ask.turns == nil { // most prompts fit; a longer one grows
+		r.ask.turns, r.ask.texts = make([]turn, 0, 16), make([]piece, 0, 32)
+	}
 	p := r.array(func(int) *Problem {
 		r.ask.Messages++
 		r.cost += perMessage

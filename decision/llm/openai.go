@@ -235,7 +235,7 @@ func (r *reader) tool(callers func(kind string) bool) *Problem {
 	})
 	if p == nil && kind != "" && !callers(kind) {
 		r.cost += perBuiltInTool
-		r.unboundedAt(r.where()+".type", KindTool, uses, "a tool that the provider runs")
+		r.note(Unbounded{Field: r.where() + ".type", Kind: KindTool, Max: uses, Why: "a tool that the provider runs"})
 	}
 	return p
 }

@@ -32,14 +32,16 @@ const (
 // that no provider can read a body in another way than we did. Duplicate names
 // it lets through, because only those that we read are dangerous: see object.
 type reader struct {
-	dec  *jsontext.Decoder
+	dec  jsontext.Decoder
+	in   bytes.Buffer // the body: the parser reads it in place
 	body []byte
 	path []step
 	key  span  // the name whose value comes next, with its quotes
 	cost int64 // tokens counted so far
 
 	prompt bool // inside messages or system: what is read is part of the prompt's hash
-	ask  *Ask
+	ask    *Ask
+	steps  [12]step // where path begins its life
 }
 
 // step is one level of the key path. Names are always ours, never the caller's.
@@ -49,12 +51,10 @@ type step struct {
 }
 
 func newReader(body []byte, ask *Ask) *reader {
-	return &reader{
-		dec:  jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true)),
-		body: body,
-		path: make([]step, 0, 12),
-		ask:  ask,
-	}
+	r := &reader{in: *bytes.NewBuffer(body), body: body, ask: ask}
+	r.path = r.steps[:0]
+	r.dec.Reset(&r.in, jsontext.AllowDuplicateNames(true))
+	return r
 }
 
 // unknown stands in a key path for a name that we do not read: it may be the

@@ -1,0 +1,18 @@
+package llm
+
+// What the tests need to see of the inside.
+var (
+	ChatFields     = chatFields
+	MessagesFields = messagesFields
+)
+
+const (
+	PerRequest     = perRequest
+	PerMessage     = perMessage
+	OpenAIImage    = openAIImage
+	OpenAIImageLow = openAIImageLow
+	AnthropicImage = anthropicImage
+)
+
+// Opening is where edits insert.
+func (a *Ask) Opening() int { return a.opening }
