@@ -66,7 +66,8 @@ type Text struct {
 	BodyBase64 []byte  `json:"body_base64,omitzero"`
 }
 
-func newText(b []byte) Text {
+// NewText chooses the spelling of a body.
+func NewText(b []byte) Text {
 	if !utf8.Valid(b) {
 		return Text{BodyBase64: b}
 	}
@@ -124,7 +125,7 @@ func Render(req *decision.Request, a *decision.Answer) Answer {
 		response := refuse(a, out.Reasons)
 		out.Response = &response
 	case a.Served != nil:
-		out.Response = &Response{Status: a.Served.Status, Headers: a.Served.Headers, Text: newText(a.Served.Body)}
+		out.Response = &Response{Status: a.Served.Status, Headers: a.Served.Headers, Text: NewText(a.Served.Body)}
 		if out.Response.Headers == nil {
 			out.Response.Headers = map[string]string{}
 		}
@@ -144,7 +145,7 @@ func plan(out *Answer, req *decision.Request, a *decision.Answer) {
 	}
 	span := newSpan(p.ModelSpan)
 	if p.Body != nil {
-		out.Request = &Replaced{Text: newText(p.Body), ModelSpan: span}
+		out.Request = &Replaced{Text: NewText(p.Body), ModelSpan: span}
 	} else {
 		out.ModelSpan = span
 	}

@@ -58,7 +58,7 @@ func refuse(a *decision.Answer, reasons []Reason) Response {
 	body := llm.ErrorBody(dialect, llm.RefusalBody{
 		Status: status, Code: first.Code, Message: first.Message, RequestID: a.DecisionID, Signalbox: said,
 	})
-	return Response{Status: status, Headers: headers, Text: newText(body)}
+	return Response{Status: status, Headers: headers, Text: NewText(body)}
 }
 
 // left is what a budget has neither spent nor held; never below nothing.
