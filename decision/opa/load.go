@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,14 @@ const (
 	entryRule       = "verdict"
 	entryPath       = "data.signalbox.decision.verdict"
 )
+
+// openings are the names in the custom package that the default policy reads, and
+// whether each is a set that rules add to (`contains`) or one value. That these
+// are all is a test.
+var openings = map[string]bool{
+	"deny": true, "refuse": true, "prefer": true, "max_output": true, "redact": true,
+	"no_clamp": false, "capture": false, "tags": false,
+}
 
 // rules is one policy, compiled: immutable but for what it remembers.
 type rules struct {
@@ -163,6 +172,26 @@ func (b *build) misplaced() []Problem {
 			problems = append(problems, problemAt(module.Package.Location,
 				"package %s is the default policy's; add to it in package %s, or replace it by defining %s here", decisionPackage, customPackage, entryRule))
 		}
+		if packageOf(module) == customPackage {
+			problems = append(problems, misshapen(module)...)
+		}
+	}
+	return problems
+}
+
+// misshapen are rules with the name of an opening and another form: `deny if …`,
+// the habit of other policies, would be a truth where reasons are read.
+func misshapen(module *ast.Module) []Problem {
+	var problems []Problem
+	for _, rule := range module.Rules {
+		name := string(rule.Head.Ref()[0].Value.(ast.Var))
+		set, opening := openings[name]
+		switch isSet := rule.Head.RuleKind() == ast.MultiValue; {
+		case opening && set && !isSet:
+			problems = append(problems, problemAt(rule.Location, "%s is a set that rules add to; write `%s contains … if …`", name, name))
+		case opening && !set && isSet:
+			problems = append(problems, problemAt(rule.Location, "%s is one value and no set; write `%s := … if …`", name, name))
+		}
 	}
 	return problems
 }
@@ -260,7 +289,7 @@ func (b *build) unread(r *reading) []Problem {
 				read++
 			} else if b.standard != nil && packageOf(module) == customPackage {
 				problems = append(problems, problemAt(rule.Location, "no rule reads %s, so that it would change nothing; the default policy reads %s",
-					rule.Head.Ref(), strings.Join(b.openings(), ", ")))
+					rule.Head.Ref(), strings.Join(slices.Sorted(maps.Keys(openings)), ", ")))
 			}
 		}
 		if read == 0 && (b.standard == nil || packageOf(module) != customPackage) {
@@ -269,23 +298,6 @@ func (b *build) unread(r *reading) []Problem {
 		}
 	}
 	return problems
-}
-
-// openings are the names in the custom package that the default policy reads,
-// taken from its text so that no list can fall behind it.
-func (b *build) openings() []string {
-	var names []string
-	for _, file := range b.standard.rego {
-		ast.WalkRefs(b.compiler.Modules[file.name], func(ref ast.Ref) bool {
-			prefix := constantPrefix(ref)
-			if ref.HasPrefix(ast.DefaultRootRef) && len(prefix) > 3 && strings.Join(prefix[:3], ".") == customPackage {
-				names = append(names, prefix[3])
-			}
-			return false
-		})
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // revision names the content that decides: the author's own number where there is

@@ -96,12 +96,23 @@ func sentence(e *ast.Error) string {
 		return fmt.Sprintf("there is no function %s", name)
 	}
 	message := e.Message
-	if detail, ok := e.Details.(*ast.RefErrInvalidDetail); ok && len(detail.OneOf) > 0 {
-		known := make([]string, len(detail.OneOf))
-		for i, v := range detail.OneOf {
-			known[i] = strings.Trim(v.String(), `"`)
+	switch detail := e.Details.(type) {
+	case nil:
+	case *ast.RefErrInvalidDetail:
+		if len(detail.OneOf) > 0 {
+			known := make([]string, len(detail.OneOf))
+			for i, v := range detail.OneOf {
+				known[i] = strings.Trim(v.String(), `"`)
+			}
+			message += " (known here: " + strings.Join(known, ", ") + ")"
 		}
-		message += " (known here: " + strings.Join(known, ", ") + ")"
+	default: // the two types that do not fit, or the line and where on it
+		lines := detail.Lines()
+		lines = lines[:min(len(lines), 2)] // a hint may follow, with an address
+		for i, line := range lines {
+			lines[i] = strings.Join(strings.Fields(line), " ")
+		}
+		message += " (" + strings.Join(lines, ", ") + ")"
 	}
 	return message
 }

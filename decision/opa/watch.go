@@ -24,6 +24,7 @@ func (p *Policy) Run(ctx context.Context) error {
 	defer w.close()
 	w.watch()
 	w.seen = p.current.Load().sum
+	w.reload(ctx) // what changed between Load and the first event
 	return w.run(ctx)
 }
 

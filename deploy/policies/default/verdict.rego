@@ -71,10 +71,10 @@ refused contains name if some name in custom.refuse
 
 preferred contains name if some name in custom.prefer
 
-# Best first. The keys are compared from left to right, and false comes before
-# true: yours, what is healthy, what is paid for already, the cheapest, the name.
+# Best first. The keys are compared from left to right, and 0 or false comes before
+# 1 or true: yours, what is healthy, what is paid for already, the cheapest, the name.
 order := sort([[
-	deployment.name in preferred == false,
+	count({deployment.name} - preferred),
 	deployment.healthy == false,
 	deployment.kind != "provisioned",
 	deployment.price_rank,
