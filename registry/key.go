@@ -1,6 +1,12 @@
 package registry
 
-import "time"
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"time"
+)
 
 // KeyKind is what a key lets its holder be.
 type KeyKind string
@@ -67,4 +73,46 @@ func (k *Key) State(now time.Time) KeyState {
 		return StateExpiring
 	}
 	return StateActive
+}
+
+// keyBody is a key in the journal.
+type keyBody struct {
+	ID         string    `json:"id"`
+	Kind       KeyKind   `json:"kind"`
+	Tenant     string    `json:"tenant,omitempty"`
+	App        string    `json:"app,omitempty"`
+	Gateway    string    `json:"gateway,omitempty"`
+	Prefix     string    `json:"prefix"`
+	Hash       []byte    `json:"hash"`
+	HashKind   string    `json:"hash_kind"`
+	CreatedAt  time.Time `json:"created_at"`
+	ExpiresAt  time.Time `json:"expires_at,omitzero"`
+	RevokedAt  time.Time `json:"revoked_at,omitzero"`
+	ReplacedBy string    `json:"replaced_by,omitempty"`
+}
+
+func (k *Key) id() objectID { return objectID{Kind: kindKey, Tenant: k.Tenant, Name: k.ID} }
+
+func (k *Key) body() any {
+	return keyBody{k.ID, k.Kind, k.Tenant, k.App, k.Gateway, k.Prefix, k.Hash, k.HashKind,
+		k.CreatedAt.UTC(), k.ExpiresAt.UTC(), k.RevokedAt.UTC(), k.ReplacedBy}
+}
+
+// decodeKey reads a key's body; like all bodies, one with a field that is not
+// known stops the fold.
+func decodeKey(body []byte) (value, error) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	var b keyBody
+	if err := dec.Decode(&b); err != nil {
+		return nil, fmt.Errorf("read a key: %w", err)
+	}
+	if _, known := hashes[b.HashKind]; !known {
+		return nil, fmt.Errorf("key %s: hash kind %q is not known to this program", b.ID, clip(b.HashKind))
+	}
+	if b.ID == "" || len(b.Hash) != sha256.Size || b.Kind != KeyApp && b.Kind != KeyGateway && b.Kind != KeyAdmin {
+		return nil, fmt.Errorf("key %q: want an id, a kind and a hash of %d bytes", clip(b.ID), sha256.Size)
+	}
+	return &Key{ID: b.ID, Kind: b.Kind, Tenant: b.Tenant, App: b.App, Gateway: b.Gateway, Prefix: b.Prefix, Hash: b.Hash,
+		HashKind: b.HashKind, CreatedAt: b.CreatedAt, ExpiresAt: b.ExpiresAt, RevokedAt: b.RevokedAt, ReplacedBy: b.ReplacedBy}, nil
 }

@@ -1,6 +1,14 @@
 package registry
 
-import "time"
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/journal"
+)
 
 // Rates are nano-USD per million tokens, by what kind of token it is.
 type Rates struct {
@@ -13,7 +21,7 @@ type Price struct {
 	Deployment string
 	From       time.Time
 	Rates
-	Tiers      []Tier
+	Tiers      []Tier    // sorted by service tier, then length
 	RecordedAt time.Time // when we learnt of it
 	Version    int64
 }
@@ -32,4 +40,113 @@ type Tier struct {
 type RecordedPrice struct {
 	Price
 	Removed bool
+}
+
+// RatesFor is what a call of this much input and this service tier pays. Of the
+// tiers that fit, one for the service tier goes before one for all, and then the
+// longest length that is passed: which is the last that fits, as they are sorted.
+func (p *Price) RatesFor(input int64, serviceTier string) Rates {
+	rates := p.Rates
+	for i := range p.Tiers {
+		if t := &p.Tiers[i]; (t.Above == 0 || input > t.Above) && (t.ServiceTier == "" || t.ServiceTier == serviceTier) {
+			rates = t.Rates
+		}
+	}
+	return rates
+}
+
+// Dearest is an upper bound of what a call of at most this much input can pay,
+// rate by rate: in this service tier, or, where it is empty, in any.
+func (p *Price) Dearest(input int64, serviceTier string) Rates {
+	r := p.Rates
+	for i := range p.Tiers {
+		t := &p.Tiers[i]
+		if input <= t.Above && t.Above > 0 || serviceTier != "" && t.ServiceTier != "" && t.ServiceTier != serviceTier {
+			continue
+		}
+		r = Rates{max(r.Input, t.Input), max(r.CachedInput, t.CachedInput), max(r.CacheWrite, t.CacheWrite),
+			max(r.CacheWriteLong, t.CacheWriteLong), max(r.Output, t.Output)}
+	}
+	return r
+}
+
+// tokensPerPrice is how many tokens a rate is for.
+const tokensPerPrice = 1_000_000
+
+// Cost is what these tokens cost in nano-USD: the sum over their kinds of
+// tokens × rate ÷ 10⁶, rounded up once. Input includes what is cached, read or
+// written; those parts pay their own rates and the rest pays the input's.
+func (r Rates) Cost(t journal.Tokens) (int64, error) {
+	plain := t.Input - t.Cached - t.CacheWrite - t.CacheWriteLong
+	if plain < 0 || min(t.Input, t.Cached, t.CacheWrite, t.CacheWriteLong, t.Output) < 0 {
+		return 0, fmt.Errorf("tokens do not add up: input %d of which cached %d, written %d and %d; output %d",
+			t.Input, t.Cached, t.CacheWrite, t.CacheWriteLong, t.Output)
+	}
+	var hi, lo uint64
+	for _, part := range [...][2]int64{{plain, r.Input}, {t.Cached, r.CachedInput}, {t.CacheWrite, r.CacheWrite},
+		{t.CacheWriteLong, r.CacheWriteLong}, {t.Output, r.Output}} {
+		h, l := bits.Mul64(uint64(part[0]), uint64(part[1]))
+		var carry uint64
+		lo, carry = bits.Add64(lo, l, 0)
+		hi, carry = bits.Add64(hi, h, carry)
+		if carry != 0 {
+			return 0, fmt.Errorf("the cost of %d tokens is more than can be counted", t.Input+t.Output)
+		}
+	}
+	lo, carry := bits.Add64(lo, tokensPerPrice-1, 0)
+	hi += carry
+	if hi >= tokensPerPrice {
+		return 0, fmt.Errorf("the cost of %d input and %d output tokens is more than can be counted", t.Input, t.Output)
+	}
+	cost, _ := bits.Div64(hi, lo, tokensPerPrice)
+	if cost > math.MaxInt64 {
+		return 0, fmt.Errorf("the cost of %d input and %d output tokens is more than can be counted", t.Input, t.Output)
+	}
+	return int64(cost), nil
+}
+
+// prices are the versions of one deployment's prices.
+type prices struct {
+	current []*Price        // by From; what was corrected or removed is not in it
+	history []RecordedPrice // in the order of recording
+}
+
+// at is the price in force at a moment.
+func (p *prices) at(at time.Time) (Price, bool) {
+	if p == nil {
+		return Price{}, false
+	}
+	for i := len(p.current) - 1; i >= 0; i-- {
+		if !p.current[i].From.After(at) {
+			return *p.current[i], true
+		}
+	}
+	return Price{}, false
+}
+
+// asOf is the price in force at a moment as it was known at a registry version.
+func (p *prices) asOf(at time.Time, version int64) (Price, bool) {
+	if p == nil {
+		return Price{}, false
+	}
+	var best *RecordedPrice
+	seen := make([]int64, 0, 16) // beginnings whose newest record was met
+	for i := len(p.history) - 1; i >= 0; i-- {
+		h := &p.history[i]
+		if h.Version > version || h.From.After(at) || slices.Contains(seen, h.From.Unix()) {
+			continue
+		}
+		seen = append(seen, h.From.Unix())
+		if !h.Removed && (best == nil || h.From.After(best.From)) {
+			best = h
+		}
+	}
+	if best == nil {
+		return Price{}, false
+	}
+	return best.Price, true
+}
+
+func sortPrices(list []*Price) {
+	slices.SortFunc(list, func(a, b *Price) int { return a.From.Compare(b.From) })
 }

@@ -2,7 +2,12 @@ package registry
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/journal"
@@ -10,107 +15,135 @@ import (
 
 // Journal is what the registry needs of the journal.
 type Journal interface {
+	// Append returns when all records are acknowledged, in their order.
 	Append(ctx context.Context, recs ...journal.Record) error
+	// Follow hands over entries in order until ctx ends or handle fails.
 	Follow(ctx context.Context, topic journal.Topic, partition int32, from int64, handle func([]journal.Entry) error) error
+	// Ends gives the next offset of each partition.
 	Ends(ctx context.Context, topic journal.Topic) (map[int32]int64, error)
 }
 
 // Registry folds its topic into snapshots, and writes what operators change.
-type Registry struct{}
+// All its methods may be called at once.
+type Registry struct {
+	journal Journal
+	hasher  KeyHasher
+	now     func() time.Time
+	log     *slog.Logger
+
+	snapshot atomic.Pointer[Snapshot]
+
+	writing sync.Mutex // one transaction of this process at a time
+
+	mu      sync.Mutex // guards what follows
+	fold    *fold
+	broken  error         // what stopped the fold
+	changed chan struct{} // closed and replaced with each snapshot
+}
 
 // Open reads the registry's topic to its end.
 func Open(ctx context.Context, j Journal, hasher KeyHasher, now func() time.Time, log *slog.Logger) (*Registry, error) {
-	return nil, nil
+	r := &Registry{journal: j, hasher: hasher, now: now, log: log, fold: newFold(), changed: make(chan struct{})}
+	r.publish()
+	ends, err := j.Ends(ctx, journal.TopicRegistry)
+	if err != nil {
+		return nil, fmt.Errorf("find the registry's end: %w", err)
+	}
+	if err := r.readTo(ctx, ends[0]); err != nil {
+		return nil, fmt.Errorf("read the registry: %w", err)
+	}
+	s := r.Snapshot()
+	log.Info("registry read", "version", s.Version, "tenants", len(s.tenants), "models", len(s.models), "budgets", len(s.budgets.all), "keys", len(s.keys.byID))
+	return r, nil
 }
 
-// Run follows the topic until ctx ends or an entry cannot be folded.
-func (r *Registry) Run(ctx context.Context) error { return nil }
+// errEnough ends a Follow that has read what it wanted.
+var errEnough = errors.New("enough was read")
 
-// Snapshot is the newest one.
-func (r *Registry) Snapshot() *Snapshot { return nil }
+// readTo folds entries until the next is end.
+func (r *Registry) readTo(ctx context.Context, end int64) error {
+	from := r.next()
+	if from >= end {
+		return nil
+	}
+	err := r.journal.Follow(ctx, journal.TopicRegistry, 0, from, func(batch []journal.Entry) error {
+		last := len(batch) > 0 && batch[len(batch)-1].Offset >= end-1
+		// Snapshots between here and the end would be built for nobody.
+		if err := r.take(batch, last); err != nil {
+			return err
+		}
+		if last {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// Run follows the topic until ctx ends, which is no error, or an entry cannot be
+// folded, which is: the snapshot then stays what it was, and Healthy says why.
+func (r *Registry) Run(ctx context.Context) error {
+	err := r.journal.Follow(ctx, journal.TopicRegistry, 0, r.next(), func(batch []journal.Entry) error {
+		return r.take(batch, true)
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("follow the registry: %w", err)
+}
+
+// take folds a batch and publishes what it changed.
+func (r *Registry) take(batch []journal.Entry, publish bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broken != nil {
+		return r.broken
+	}
+	for _, e := range batch {
+		if r.broken = r.fold.apply(e); r.broken != nil {
+			break
+		}
+	}
+	if publish && r.fold.version != r.snapshot.Load().Version {
+		r.publish()
+	}
+	return r.broken
+}
+
+// publish makes the fold's state the snapshot that everyone reads.
+func (r *Registry) publish() {
+	r.snapshot.Store(build(r.fold.version, r.fold.objects, r.fold.history, maps.Clone(r.fold.incarnations)))
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+func (r *Registry) next() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fold.next
+}
+
+// Snapshot is the newest one. It costs one atomic load.
+func (r *Registry) Snapshot() *Snapshot { return r.snapshot.Load() }
 
 // Changed is closed when there is a snapshot newer than this version.
-func (r *Registry) Changed(after int64) <-chan struct{} { return nil }
-
-// File is one registry file.
-type File struct {
-	Name string
-	Data []byte
+func (r *Registry) Changed(after int64) <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.snapshot.Load().Version > after {
+		now := make(chan struct{})
+		close(now)
+		return now
+	}
+	return r.changed
 }
 
-// ApplyOptions say how a file is applied, and by whom.
-type ApplyOptions struct {
-	DryRun    bool
-	Prune     bool
-	Confirmed bool // removals and resets were agreed to
-	By, Why   string
+// Healthy is what stopped the fold, nil while it goes on.
+func (r *Registry) Healthy() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.broken
 }
-
-// Apply makes the registry what the files say.
-func (r *Registry) Apply(ctx context.Context, files []File, opts ApplyOptions) (Diff, error) {
-	return Diff{}, nil
-}
-
-// Diff is what an apply changes, or would.
-type Diff struct {
-	Base, Version int64 // registry versions before and after; Version 0: nothing was written
-	Changes       []Change
-	Unchanged     int
-	Warnings      []string
-}
-
-// Op is what happens to an object.
-type Op string
-
-const (
-	Added   Op = "added"
-	Altered Op = "changed"
-	Removed Op = "removed"
-)
-
-// Change is what happens to one object.
-type Change struct {
-	Op           Op
-	Kind         string
-	Tenant, Name string
-	Fields       []FieldChange
-	Consequences []string
-	Asks         bool // needs a yes
-}
-
-// FieldChange is one field of a changed object.
-type FieldChange struct{ Field, From, To string }
-
-// KeyRequest asks for a key.
-type KeyRequest struct {
-	Kind        KeyKind
-	Tenant, App string        // of an app's key
-	Gateway     string        // of a gateway's key
-	Expires     time.Duration // 0: never
-	By, Why     string
-}
-
-// CreateKey makes a key; the secret is returned once and kept nowhere.
-func (r *Registry) CreateKey(ctx context.Context, req KeyRequest) (Key, string, error) {
-	return Key{}, "", nil
-}
-
-// RevokeKey ends a key now.
-func (r *Registry) RevokeKey(ctx context.Context, id, by, why string) (Key, error) {
-	return Key{}, nil
-}
-
-// RotateRequest asks for a key's successor.
-type RotateRequest struct {
-	ID      string
-	Overlap time.Duration // how long the old key stays valid
-	By, Why string
-}
-
-// RotateKey makes a key's successor and lets the old one live for the overlap.
-func (r *Registry) RotateKey(ctx context.Context, req RotateRequest) (Key, string, error) {
-	return Key{}, "", nil
-}
-
-// Keys lists all keys, by tenant, app and age.
-func (r *Registry) Keys() []Key { return nil }
