@@ -23,7 +23,6 @@ type Ledger interface {
 	Keep(held ledger.Held, callID string, note []byte) error
 	Release(held ledger.Held)
 	Settle(ctx context.Context, s ledger.Settlement) (ledger.Outcome, error)
-	TokenOf(held ledger.Held, note []byte) ledger.Token
 	Charges(t ledger.Token) ([]journal.HeldOn, error)
 	Lookup(hold journal.HoldID, key string) (journal.Settled, bool)
 	Open() []ledger.OpenHold

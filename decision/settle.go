@@ -130,7 +130,7 @@ func (s *Service) callOfToken(token string) (*call, error) {
 // reportToken is everything a settlement needs, signed, so that any replica can
 // take the report.
 func (s *Service) reportToken(c *Case, n note) (string, error) {
-	payload, err := s.ledger.TokenOf(c.Held, n.withoutTags().encode()).Encode()
+	payload, err := c.Held.Token(n.withoutTags().encode()).Encode()
 	if err != nil {
 		return "", fmt.Errorf("make the report token: %w", err)
 	}

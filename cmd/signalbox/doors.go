@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/grpc"
 
 	"github.com/signalbox-dev/signalbox/adapters/door"
 	doorgrpc "github.com/signalbox-dev/signalbox/adapters/grpc"
@@ -102,11 +103,14 @@ func (b *box) serveHTTP(name, addr string, tls ServerTLS, handler http.Handler) 
 }
 
 func (b *box) serveGRPC(context.Context) error {
-	server, err := doorgrpc.NewServer(doorgrpc.Config{Decider: b.decisions, Settler: b.decisions, Body: int64(b.config.Limits.Body), Log: b.log,
-		Guard: door.Guard{Gateways: people{b}, TrustLocal: loopback(b.config.GRPC.Listen)}}, door.TLS(b.config.GRPC.TLS))
+	tls, err := door.TLS(b.config.GRPC.TLS).Config()
 	if err != nil {
 		return fmt.Errorf("grpc.tls: %w", err)
 	}
+	body := int64(b.config.Limits.Body)
+	server := grpc.NewServer(doorgrpc.Options(tls, body, b.log)...)
+	health := doorgrpc.New(doorgrpc.Config{Decider: b.decisions, Settler: b.decisions, Body: body, Log: b.log,
+		Guard: door.Guard{Gateways: people{b}, TrustLocal: loopback(b.config.GRPC.Listen)}}).Register(server)
 	l, err := listen(b.config.GRPC.Listen)
 	if err != nil {
 		return fmt.Errorf("grpc.listen: %w", err)
@@ -117,6 +121,7 @@ func (b *box) serveGRPC(context.Context) error {
 		}
 	}()
 	b.onStop("grpc", func(ctx context.Context) error {
+		health.Shutdown() // balancers look here before they look at refused connections
 		done := make(chan struct{})
 		go func() { server.GracefulStop(); close(done) }()
 		select {
