@@ -62,6 +62,18 @@ func (d *Decisions) Register(s *grpc.Server) *health.Server {
 	return h
 }
 
+// NewServer makes a server with bounds that offers the service. Serving and
+// stopping are the caller's.
+func NewServer(c Config, tls door.TLS) (*grpc.Server, error) {
+	config, err := tls.Config()
+	if err != nil {
+		return nil, err
+	}
+	server := grpc.NewServer(Options(config, c.Body, c.Log)...)
+	New(c).Register(server).SetServingStatus(decisionv1.Decisions_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
+	return server, nil
+}
+
 // maxStreams bounds the calls of one connection. Gateways use few connections
 // and many calls; what is above waits in the gateway.
 const maxStreams = 1024
