@@ -33,21 +33,27 @@ deployment(name, kind, region, price_rank) := {
 
 with_field(path, value) := json.patch(call, [{"op": "replace", "path": path, "value": value}])
 
+# The policy with these rules added and no others: a folder under test beside this
+# one has rules of its own.
+judged(facts, custom) := verdict if {
+	verdict := decision.verdict with input as facts with data.signalbox.decision.custom as custom
+}
+
 codes(verdict) := [reason.code | some reason in verdict.reasons]
 
 test_paid_for_first_then_cheapest_then_by_name if {
-	verdict := decision.verdict with input as call
+	verdict := judged(call, {})
 	verdict.allow
 	verdict.deployments == ["reserved", "a-cheap", "b-cheap", "dear"]
 }
 
 test_what_is_down_comes_last if {
-	verdict := decision.verdict with input as with_field("/deployments/3/healthy", false)
+	verdict := judged(with_field("/deployments/3/healthy", false), {})
 	verdict.deployments == ["a-cheap", "b-cheap", "dear", "reserved"]
 }
 
 test_nothing_is_said_beyond_the_route if {
-	verdict := decision.verdict with input as call
+	verdict := judged(call, {})
 	object.remove(verdict, ["allow", "deployments"]) == {
 		"reasons": [], "max_output": 0, "allow_clamp": true,
 		"redact": [], "capture": "none", "tags": {},
@@ -55,86 +61,77 @@ test_nothing_is_said_beyond_the_route if {
 }
 
 test_an_app_calls_the_models_it_was_given if {
-	verdict := decision.verdict with input as with_field("/app/models", ["gpt-4o-mini", "gpt-4o"])
+	verdict := judged(with_field("/app/models", ["gpt-4o-mini", "gpt-4o"]), {})
 	verdict.allow
 }
 
 test_and_no_other if {
-	verdict := decision.verdict with input as with_field("/app/models", ["gpt-4o-mini"])
+	verdict := judged(with_field("/app/models", ["gpt-4o-mini"]), {})
 	not verdict.allow
 	codes(verdict) == ["model_not_allowed"]
 }
 
 test_a_model_is_named_in_full if {
-	verdict := decision.verdict with input as with_field("/app/models", ["gpt-4"])
+	verdict := judged(with_field("/app/models", ["gpt-4"]), {})
 	codes(verdict) == ["model_not_allowed"]
 }
 
 test_data_stays_in_the_tenants_regions if {
-	verdict := decision.verdict with input as with_field("/tenant/regions", ["eu"])
+	verdict := judged(with_field("/tenant/regions", ["eu"]), {})
 	verdict.allow
 	verdict.deployments == ["reserved", "b-cheap"] # a-cheap states no region
 }
 
 test_no_region_left_is_residency if {
-	verdict := decision.verdict with input as with_field("/tenant/regions", ["ch"])
+	verdict := judged(with_field("/tenant/regions", ["ch"]), {})
 	not verdict.allow
 	codes(verdict) == ["residency"]
 }
 
 test_an_unstated_region_is_no_region if {
-	verdict := decision.verdict with input as with_field("/tenant/regions", [""])
+	verdict := judged(with_field("/tenant/regions", [""]), {})
 	codes(verdict) == ["residency"]
 }
 
 test_a_model_without_deployments_is_not_a_matter_of_residency if {
-	verdict := decision.verdict with input as with_field("/deployments", [])
+	verdict := judged(with_field("/deployments", []), {})
 	verdict.allow
 	verdict.deployments == []
 }
 
 test_your_reasons_come_after_ours if {
-	verdict := decision.verdict with input as with_field("/tenant/regions", ["ch"])
-		with data.signalbox.decision.custom.deny as {{"code": "b"}, {"code": "a", "message": "no"}}
+	verdict := judged(with_field("/tenant/regions", ["ch"]), {"deny": {{"code": "b"}, {"code": "a", "message": "no"}}})
 	verdict.reasons[1] == {"code": "a", "message": "no"}
 	codes(verdict) == ["residency", "a", "b"]
 }
 
 test_your_refusals_leave_the_rest if {
-	verdict := decision.verdict with input as call with data.signalbox.decision.custom.refuse as {"reserved", "dear"}
+	verdict := judged(call, {"refuse": {"reserved", "dear"}})
 	verdict.deployments == ["a-cheap", "b-cheap"]
 }
 
 test_your_refusals_may_leave_nothing if {
-	verdict := decision.verdict with input as call
-		with data.signalbox.decision.custom.refuse as {"reserved", "dear", "a-cheap", "b-cheap"}
+	verdict := judged(call, {"refuse": {"reserved", "dear", "a-cheap", "b-cheap"}})
 	codes(verdict) == ["no_deployment"]
 }
 
 test_your_preference_comes_first_but_opens_nothing if {
-	verdict := decision.verdict with input as with_field("/tenant/regions", ["eu"])
-		with data.signalbox.decision.custom.prefer as {"dear", "b-cheap"}
+	verdict := judged(with_field("/tenant/regions", ["eu"]), {"prefer": {"dear", "b-cheap"}})
 	verdict.deployments == ["b-cheap", "reserved"]
 }
 
 test_your_smallest_limit_stands if {
-	verdict := decision.verdict with input as call with data.signalbox.decision.custom.max_output as {900, 300}
+	verdict := judged(call, {"max_output": {900, 300}})
 	verdict.max_output == 300
 }
 
 test_no_limit_said_is_none if {
-	verdict := decision.verdict with input as call with data.signalbox.decision.custom.max_output as set()
+	verdict := judged(call, {"max_output": set()})
 	verdict.max_output == 0
 }
 
 test_the_rest_of_yours_is_passed_on if {
-	verdict := decision.verdict with input as call
-		with data.signalbox.decision.custom as {
-			"redact": {"email"},
-			"capture": "hash",
-			"tags": {"reviewed": "no"},
-			"no_clamp": true,
-		}
+	verdict := judged(call, {"redact": {"email"}, "capture": "hash", "tags": {"reviewed": "no"}, "no_clamp": true})
 	verdict.redact == ["email"]
 	verdict.capture == "hash"
 	verdict.tags == {"reviewed": "no"}
