@@ -18,12 +18,13 @@ const (
 // FoldError says which entry stopped the fold. Nothing behind it is known, so the
 // snapshot stays what it was; a program that knows the entry can go on.
 type FoldError struct {
+	Topic  journal.Topic
 	Offset int64
 	Why    string
 }
 
 func (e *FoldError) Error() string {
-	return fmt.Sprintf("registry entry at offset %d cannot be read: %s; run a version of signalbox that knows it, or restore the topic", e.Offset, e.Why)
+	return fmt.Sprintf("%s: the entry at offset %d cannot be read: %s; run a version of signalbox that knows it, or restore the topic", e.Topic, e.Offset, e.Why)
 }
 
 // fold is what the topic says up to an offset. It is deterministic: it reads no
@@ -68,12 +69,12 @@ func (f *fold) apply(e journal.Entry) error {
 	switch ev := e.Event.(type) {
 	case journal.RegistryChanged:
 		if err := f.changed(&e, &ev); err != nil {
-			return &FoldError{Offset: e.Offset, Why: err.Error()}
+			return &FoldError{Topic: journal.TopicRegistry, Offset: e.Offset, Why: err.Error()}
 		}
 	case journal.Unreadable:
-		return &FoldError{Offset: e.Offset, Why: ev.Why}
+		return &FoldError{Topic: journal.TopicRegistry, Offset: e.Offset, Why: ev.Why}
 	default:
-		return &FoldError{Offset: e.Offset, Why: fmt.Sprintf("an event of type %T does not belong here", ev)}
+		return &FoldError{Topic: journal.TopicRegistry, Offset: e.Offset, Why: fmt.Sprintf("an event of type %T does not belong here", ev)}
 	}
 	f.next = e.Offset + 1
 	return nil

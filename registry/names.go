@@ -97,9 +97,9 @@ func (n *Names) fold(batch []journal.Entry) error {
 		case journal.Named:
 			n.known.Add(pair{e.Key, ev.Pseudonym}, ev.Name)
 		case journal.Unreadable:
-			return &FoldError{Offset: e.Offset, Why: ev.Why}
+			return &FoldError{Topic: journal.TopicNames, Offset: e.Offset, Why: ev.Why}
 		default:
-			return &FoldError{Offset: e.Offset, Why: fmt.Sprintf("an event of type %T does not belong here", ev)}
+			return &FoldError{Topic: journal.TopicNames, Offset: e.Offset, Why: fmt.Sprintf("an event of type %T does not belong here", ev)}
 		}
 	}
 	return nil
@@ -122,7 +122,11 @@ func (n *Names) EnsureNamed(tenant, kind, name string) (pseudonym string, record
 	if pseudonym == "" {
 		return "", nil
 	}
-	if seen, _ := n.known.ContainsOrAdd(pair{tenant, pseudonym}, name); seen {
+	at := pair{tenant, pseudonym}
+	if _, seen := n.known.Get(at); seen { // Get, so that who calls often stays known
+		return pseudonym, nil
+	}
+	if seen, _ := n.known.ContainsOrAdd(at, name); seen {
 		return pseudonym, nil
 	}
 	return pseudonym, &journal.Record{Topic: journal.TopicNames, Key: tenant, Name: pseudonym,
