@@ -33,17 +33,18 @@ type box struct {
 	ready   *readiness
 	epoch   journal.Epoch
 
-	secret    vault.ClusterSecret
-	journal   *kafka.Journal
-	spool     *spool.Spool
-	registry  *registry.Registry
-	hasher    registry.KeyHasher
-	names     *registry.Names
-	policy    *opa.Policy
-	keeper    *ledger.Keeper
-	decisions *decision.Service
-	store     *latestStore
-	sink      *analytics.Sink
+	secret     vault.ClusterSecret
+	journal    *kafka.Journal
+	spool      *spool.Spool
+	registry   *registry.Registry
+	hasher     registry.KeyHasher
+	names      *registry.Names
+	pseudonyms *registry.Pseudonymiser
+	policy     *opa.Policy
+	keeper     *ledger.Keeper
+	decisions  *decision.Service
+	store      *latestStore
+	sink       *analytics.Sink
 
 	stops []stop // in the order of starting
 }

@@ -76,7 +76,7 @@ func (b *box) watchJournal() {
 }
 
 func (b *box) admin(trustLocal bool) http.Handler {
-	return doorhttp.NewAdmin(doorhttp.AdminConfig{Registry: b.registry, Ledger: b.keeper, Names: b.names, Analytics: b.store,
+	return doorhttp.NewAdmin(doorhttp.AdminConfig{Registry: b.registry, Ledger: b.keeper, Names: people{b}, Analytics: b.store,
 		Operators: people{b}, TrustLocal: trustLocal, Version: adminapi.VersionResponse{Version: version}, Now: time.Now, Log: b.log})
 }
 
@@ -163,4 +163,12 @@ func (p people) OperatorByToken(token string) (string, bool) {
 		return "", false
 	}
 	return key.ID, true
+}
+
+// Name is what operators read for a pseudonym.
+func (p people) Name(tenant, pseudonym string) string { return p.b.names.Name(tenant, pseudonym) }
+
+// Pseudonym is how the books know somebody whom an operator names.
+func (p people) Pseudonym(tenant, kind, name string) string {
+	return p.b.pseudonyms.Pseudonym(tenant, kind, name)
 }

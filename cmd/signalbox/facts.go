@@ -76,7 +76,8 @@ func (b *box) openRegistry(ctx context.Context) (err error) {
 		return err
 	}
 	b.run("registry", b.registry.Run)
-	b.names = registry.NewNames(registry.NewPseudonymiser(b.secret.Derive("pseudonym")), b.journal)
+	b.pseudonyms = registry.NewPseudonymiser(b.secret.Derive("pseudonym"))
+	b.names = registry.NewNames(b.pseudonyms, b.journal)
 	b.run("names", b.names.Run)
 	return nil
 }
