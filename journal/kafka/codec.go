@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -23,8 +24,13 @@ func (Codec) Encode(r journal.Record) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode a record for %s: %w", r.Topic, err)
 	}
+	if d := (&decoder{}); r.Event != nil {
+		if d.event(env); d.err != nil { // what could not be read back would stop every fold
+			return nil, fmt.Errorf("encode %T for %s: %w", r.Event, r.Topic, d.err)
+		}
+	}
 	b, err := proto.Marshal(env)
-	if err != nil && r.Topic != journal.TopicLedger {
+	if err != nil && r.Topic != journal.TopicLedger && utf8.ValidString(r.Key+r.Name) {
 		mendText(env.ProtoReflect())
 		b, err = proto.Marshal(env)
 	}
