@@ -79,6 +79,12 @@ func (c *checker) declared(id objectID) (*declared, bool) {
 	return d, ok
 }
 
+// says reports whether the file has a field of the object, right or wrong.
+func (c *checker) says(id objectID, field string) bool {
+	d, ok := c.declared(id)
+	return ok && d.at[field] != nil
+}
+
 // problem reports something of an object at one of its spots. What is wrong with
 // an object of the registry that no file declares stands at the files' beginning.
 func (c *checker) problem(id objectID, at spot, want, what string, args ...any) {
@@ -169,7 +175,7 @@ func (c *checker) provider(id objectID, p *Provider) {
 	}
 	switch azure := p.Kind == ProviderAzureOpenAI; {
 	case p.Kind == "":
-	case azure && p.APIVersion == "" && p.BaseURL != "" && !strings.HasSuffix(p.BaseURL, "/openai/v1"):
+	case azure && p.APIVersion == "" && !c.says(id, "api_version") && p.BaseURL != "" && !strings.HasSuffix(p.BaseURL, "/openai/v1"):
 		c.problem(id, spot{}, `write api_version: "2024-10-21"`, "an azure-openai provider has no api_version")
 	case !azure && p.APIVersion != "":
 		c.problem(id, spot{field: "api_version"}, "leave it out", "api_version is for azure-openai, and this is %s", p.Kind)
@@ -220,10 +226,10 @@ func (c *checker) path(id objectID, p *Path) {
 	}
 	prefix := strings.TrimSuffix(p.Path, "/*")
 	switch at, judged := p.judged(); {
-	case !plainPath(prefix) || strings.Contains(prefix, "*"):
-		c.problem(id, spot{field: "path"}, `write a plain path such as "/v1/files", or "/v1/files/*" for all below it`, "path %q can be read in two ways", clip(p.Path))
 	case judged:
 		c.problem(id, spot{field: "path"}, "write a narrower path", "path %q covers %s, which is always judged", clip(p.Path), at)
+	case !plainPath(prefix) || strings.Contains(prefix, "*"):
+		c.problem(id, spot{field: "path"}, `write a plain path such as "/v1/files", or "/v1/files/*" for all below it`, "path %q can be read in two ways", clip(p.Path))
 	case !p.Unmetered:
 		c.problem(id, spot{}, "write unmetered: true, or leave the rule out: other paths are refused anyway", "this rule says nothing about path %q", clip(p.Path))
 	}

@@ -27,7 +27,7 @@ func (c *checker) budget(id objectID, b *Budget) {
 			c.problem(id, spot{"match.dialect", d}, oneOf(d, dialects), "dialect %q is not known", clip(d))
 		}
 	}
-	if tenantKnown {
+	if tenantKnown && (b.Global || b.Tenant != "") {
 		c.within(id, b, "team", kindTeam)
 		c.within(id, b, "app", kindApp)
 	}
@@ -51,7 +51,7 @@ func (c *checker) within(id objectID, b *Budget, attribute, kindName string) {
 		case len(tenants) == 1:
 			c.refer(id, "match."+attribute, objectID{kindName, tenants[0], name})
 		default:
-			c.problem(id, spot{"match." + attribute, name}, oneOf(name, c.names[objectID{Kind: kindName}]), "%s %q is not known in any tenant that is matched", kindName, clip(name))
+			c.problem(id, spot{"match." + attribute, name}, "declare it under "+section(kindName), "%s %q is not known in any tenant that is matched", kindName, clip(name))
 		}
 	}
 }

@@ -97,26 +97,28 @@ func closest(s string, candidates []string) string {
 	return best
 }
 
-// distance is Levenshtein's, over bytes; what is too long to be a misspelling of
-// a name is far from everything.
+// distance is how many letters are added, left out, changed or swapped with their
+// neighbour; what is too long to be a misspelling of a name is far from everything.
 func distance(a, b string) int {
 	if len(a) > 2*maxName || len(b) > 2*maxName {
 		return 2 * maxName
 	}
-	row := make([]int, len(b)+1)
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
+		before, last, row = last, row, before
 		row[0] = i
 		for j := 1; j <= len(b); j++ {
-			change := diagonal
+			change := last[j-1]
 			if a[i-1] != b[j-1] {
 				change++
 			}
-			diagonal = row[j]
-			row[j] = min(row[j]+1, row[j-1]+1, change)
+			row[j] = min(last[j]+1, row[j-1]+1, change)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
 		}
 	}
 	return row[len(b)]
@@ -139,7 +141,7 @@ func choices(candidates []string) string {
 	}
 	switch n := len(quoted); {
 	case n == 0:
-		return "nothing: there are none yet"
+		return "none: there are none yet"
 	case len(candidates) > most:
 		return strings.Join(quoted, ", ") + fmt.Sprintf(" or one of %d others", len(candidates)-most)
 	case n == 1:

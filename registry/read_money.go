@@ -90,12 +90,12 @@ func (m *mapping) moment(key string) time.Time {
 	}
 	const want = "write a time with its zone such as 2026-01-01T00:00:00Z"
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!timestamp" && n.Tag != "!!str" {
-		m.r.problem(n, want, "%s is %s", key, kindOf(n))
+		m.r.problem(n, want, "%s is %s", m.full(key), kindOf(n))
 		return time.Time{}
 	}
 	t, err := time.Parse(time.RFC3339, n.Value)
 	if err != nil || t.Nanosecond() != 0 || t.Year() < 2000 || t.Year() > 2200 {
-		m.r.problem(n, want, "%s cannot be %q", key, clip(n.Value))
+		m.r.problem(n, want, "%s cannot be %q", m.full(key), clip(n.Value))
 		return time.Time{}
 	}
 	return t.UTC()
@@ -208,17 +208,17 @@ func (m *mapping) matchTenant(b *Budget, sub *mapping) {
 
 // matchValues is a string, or a list of them.
 func (m *mapping) matchValues(key string) []string {
-	check := func(n *yaml.Node, s string) bool { return m.r.plain(n, "a value of "+key, s, maxValue) }
+	check := func(n *yaml.Node, s string) bool { return m.r.plain(n, "a value of "+m.full(key), s, maxValue) }
 	if n := m.fields[key]; n.Kind != yaml.SequenceNode {
 		m.at[m.prefix+key] = n
-		if !m.r.typed(n, key, "!!str", "write a string or a list of strings") || !check(n, n.Value) {
+		if !m.r.quoted(n, m.full(key), "write a string or a list of strings") || !check(n, n.Value) {
 			return nil
 		}
 		return []string{n.Value}
 	}
 	values := m.strings(key, "write a string or a list of strings", false, check)
 	if len(values) == 0 {
-		m.r.problem(m.fields[key], "write at least one value, or leave the key out", "match %s has no values, so it would match nothing", key)
+		m.r.problem(m.fields[key], "write at least one value, or leave the key out", "%s has no values, so it would match nothing", m.full(key))
 	}
 	slices.Sort(values)
 	return values
@@ -248,7 +248,7 @@ func (m *mapping) unit(key string, allowed ...journal.Unit) journal.Unit {
 }
 
 func (m *mapping) amount(key string, unit journal.Unit) int64 {
-	n, s := m.scalar(key, "!!str", `write a decimal string such as "5000"`, true)
+	n, s := m.quoted(key, `write a decimal string such as "5000"`, true)
 	if n == nil || unit == 0 {
 		return 0
 	}
@@ -258,7 +258,7 @@ func (m *mapping) amount(key string, unit journal.Unit) int64 {
 		if unit == journal.UnitUSD {
 			want = `write a decimal string such as "2.50"`
 		}
-		m.r.problem(n, want, "%s: %s", key, err)
+		m.r.problem(n, want, "%s: %s", m.full(key), err)
 	}
 	return amount
 }

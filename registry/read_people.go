@@ -107,7 +107,7 @@ func (m *mapping) identities(key string) []Identity {
 
 // tags are names with values.
 func (m *mapping) tags(key string) map[string]string {
-	t := m.sub(key, "tags", false)
+	t := m.sub(key, "set of tags", false)
 	if t == nil {
 		return nil
 	}
@@ -129,7 +129,7 @@ func (m *mapping) tags(key string) map[string]string {
 
 // nameSet is a sorted list of different names.
 func (m *mapping) nameSet(key string) []string {
-	return m.set(key, "write a list of names", func(n *yaml.Node, s string) bool { return m.r.named(n, key, s) })
+	return m.set(key, "write a list of names", func(n *yaml.Node, s string) bool { return m.r.named(n, "an element of "+key, s) })
 }
 
 // set is a list whose order says nothing: it is sorted, so that equal sets are
@@ -154,7 +154,7 @@ func (r *reader) modelNamed(n *yaml.Node, what, s string) bool {
 
 // modelName is a field that names a model.
 func (m *mapping) modelName(key string) string {
-	n, s := m.scalar(key, "!!str", "write a model's name such as gpt-4o", true)
+	n, s := m.quoted(key, "write a model's name such as gpt-4o", true)
 	if n == nil || !m.r.modelNamed(n, key, s) {
 		return ""
 	}

@@ -21,7 +21,7 @@ func readProvider(m *mapping) value {
 	p.Kind = m.providerKind("kind")
 	p.BaseURL = strings.TrimRight(m.text("base_url", maxURL, true), "/")
 	p.APIVersion = m.text("api_version", maxName, false)
-	p.Credential = m.name("credential", false)
+	p.Credential = m.credential("credential")
 	p.OnAbort = m.choice("on_abort", false, AbortSeen, AbortCeiling, AbortDrain)
 	p.CAFile = m.text("ca_file", maxURL, false)
 	p.ProxyURL = m.text("proxy_url", maxURL, false)
@@ -38,6 +38,20 @@ func (m *mapping) providerKind(key string) string {
 		return ""
 	}
 	return m.choice(key, true, known...)
+}
+
+// credential is the name of one. What stands there and is no name may be the
+// secret itself, put in the wrong place: it is not repeated.
+func (m *mapping) credential(key string) string {
+	n := m.field(key, false)
+	if n == nil {
+		return ""
+	}
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" || !validName(n.Value) {
+		m.r.problem(n, "write the name under which the secret is kept, never the secret; "+wantName, "%s is not the name of one", m.full(key))
+		return ""
+	}
+	return n.Value
 }
 
 func (p *Provider) id() objectID { return objectID{Kind: kindProvider, Name: p.Name} }

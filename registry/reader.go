@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
@@ -86,11 +87,7 @@ func (m *mapping) fill() {
 // done reports the keys that nobody asked for.
 func (m *mapping) done() {
 	for _, key := range m.keys {
-		known := false
-		for _, name := range m.asked {
-			known = known || name == key.Value
-		}
-		if !known {
+		if !slices.Contains(m.asked, key.Value) {
 			m.r.problem(key, oneOf(key.Value, m.asked), "unknown key %q in this %s", clip(key.Value), m.what)
 		}
 	}
@@ -98,7 +95,9 @@ func (m *mapping) done() {
 
 // field is the node of a key, nil when there is none; required ones are reported.
 func (m *mapping) field(key string, required bool) *yaml.Node {
-	m.asked = append(m.asked, key)
+	if !slices.Contains(m.asked, key) {
+		m.asked = append(m.asked, key)
+	}
 	n, ok := m.fields[key]
 	if !ok {
 		if required && !m.bad {
@@ -112,10 +111,23 @@ func (m *mapping) field(key string, required bool) *yaml.Node {
 
 func (m *mapping) has(key string) bool { _, ok := m.fields[key]; return ok }
 
+// full names a field as messages do: "window.zone".
+func (m *mapping) full(key string) string { return m.prefix + key }
+
 // scalar is a field's text if it has the YAML type tag.
 func (m *mapping) scalar(key, tag, want string, required bool) (*yaml.Node, string) {
 	n := m.field(key, required)
-	if n == nil || !m.r.typed(n, key, tag, want) {
+	if n == nil || !m.r.typed(n, m.full(key), tag, want) {
+		return nil, ""
+	}
+	return n, n.Value
+}
+
+// quoted is a field's text where any text may stand: of a number it says that
+// quotes are missing, because YAML would not give it back as it was written.
+func (m *mapping) quoted(key, want string, required bool) (*yaml.Node, string) {
+	n := m.field(key, required)
+	if n == nil || !m.r.quoted(n, m.full(key), want) {
 		return nil, ""
 	}
 	return n, n.Value
@@ -126,17 +138,21 @@ func (r *reader) typed(n *yaml.Node, what, tag, want string) bool {
 	if n.Kind == yaml.ScalarNode && n.Tag == tag {
 		return true
 	}
-	if n.Kind == yaml.ScalarNode && tag == "!!str" && (n.Tag == "!!int" || n.Tag == "!!float" || n.Tag == "!!bool" || n.Tag == "!!timestamp") {
-		want = fmt.Sprintf("write it in quotes: %q", clip(n.Value))
-	}
 	r.problem(n, want, "%s is %s", what, kindOf(n))
 	return false
 }
 
+func (r *reader) quoted(n *yaml.Node, what, want string) bool {
+	if n.Kind == yaml.ScalarNode && (n.Tag == "!!int" || n.Tag == "!!float" || n.Tag == "!!bool" || n.Tag == "!!timestamp") {
+		want = fmt.Sprintf("write it in quotes: %q", clip(n.Value))
+	}
+	return r.typed(n, what, "!!str", want)
+}
+
 // text is a string without control characters, of 1 to limit bytes.
 func (m *mapping) text(key string, limit int, required bool) string {
-	n, s := m.scalar(key, "!!str", "write a string", required)
-	if n == nil || !m.r.plain(n, key, s, limit) {
+	n, s := m.quoted(key, "write a string", required)
+	if n == nil || !m.r.plain(n, m.full(key), s, limit) {
 		return ""
 	}
 	return s
@@ -158,8 +174,8 @@ func (r *reader) plain(n *yaml.Node, what, s string, limit int) bool {
 
 // name is a string of the common syntax of names.
 func (m *mapping) name(key string, required bool) string {
-	n, s := m.scalar(key, "!!str", "write a name such as my-name", required)
-	if n == nil || !m.r.named(n, key, s) {
+	n, s := m.quoted(key, "write a name such as my-name", required)
+	if n == nil || !m.r.named(n, m.full(key), s) {
 		return ""
 	}
 	return s
@@ -186,7 +202,7 @@ func (m *mapping) choice(key string, required bool, options ...string) string {
 			return s
 		}
 	}
-	m.r.problem(n, oneOf(s, options), "%s cannot be %q", key, clip(s))
+	m.r.problem(n, oneOf(s, options), "%s cannot be %q", m.full(key), clip(s))
 	return ""
 }
 
@@ -199,7 +215,7 @@ func (m *mapping) integer(key string, least, most int64, required bool) int64 {
 	}
 	i, err := strconv.ParseInt(s, 10, 64) // no hexadecimal, octal or underscores
 	if err != nil || i < least || i > most {
-		m.r.problem(n, want, "%s cannot be %s", key, clip(s))
+		m.r.problem(n, want, "%s cannot be %s", m.full(key), clip(s))
 		return 0
 	}
 	return i
@@ -212,20 +228,20 @@ func (m *mapping) boolean(key string) bool {
 		return false
 	}
 	if s != "true" && s != "false" {
-		m.r.problem(n, "write true or false", "%s cannot be %q", key, clip(s))
+		m.r.problem(n, "write true or false", "%s cannot be %q", m.full(key), clip(s))
 	}
 	return s == "true"
 }
 
 // usd is a decimal string of dollars; ok is false where there is none to read.
 func (m *mapping) usd(key string, required bool) (nano int64, ok bool) {
-	n, s := m.scalar(key, "!!str", `write a decimal string such as "2.50"`, required)
+	n, s := m.quoted(key, `write a decimal string such as "2.50"`, required)
 	if n == nil {
 		return 0, false
 	}
 	nano, err := ParseUSD(s)
 	if err != nil {
-		m.r.problem(n, `write a decimal string such as "2.50"`, "%s: %s", key, err)
+		m.r.problem(n, `write a decimal string such as "2.50"`, "%s: %s", m.full(key), err)
 		return 0, false
 	}
 	return nano, true
@@ -249,7 +265,7 @@ func (m *mapping) list(key, want string, required bool) []*yaml.Node {
 		return nil
 	}
 	if n.Kind != yaml.SequenceNode {
-		m.r.problem(n, want, "%s is %s", key, kindOf(n))
+		m.r.problem(n, want, "%s is %s", m.full(key), kindOf(n))
 		return nil
 	}
 	elements := make([]*yaml.Node, 0, min(len(n.Content), 64))
@@ -264,7 +280,7 @@ func (m *mapping) list(key, want string, required bool) []*yaml.Node {
 
 // strings is a list of different strings that pass a check, in the file's order.
 func (m *mapping) strings(key, want string, required bool, check func(n *yaml.Node, s string) bool) []string {
-	return m.r.distinct(m.list(key, want, required), key, want, check)
+	return m.r.distinct(m.list(key, want, required), m.full(key), want, check)
 }
 
 func (r *reader) distinct(elements []*yaml.Node, key, want string, check func(n *yaml.Node, s string) bool) []string {
@@ -272,7 +288,7 @@ func (r *reader) distinct(elements []*yaml.Node, key, want string, check func(n 
 	seen := map[string]bool{}
 	for _, e := range elements {
 		switch {
-		case !r.typed(e, "an element of "+key, "!!str", want) || !check(e, e.Value):
+		case !r.quoted(e, "an element of "+key, want) || !check(e, e.Value):
 		case seen[e.Value]:
 			r.problem(e, "keep one of them", "%q stands twice in %s", clip(e.Value), key)
 		default:

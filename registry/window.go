@@ -39,7 +39,7 @@ func zones() []string { return strings.Split(strings.TrimSuffix(zonesText, "\n")
 func (m *mapping) window(key string, unit journal.Unit) journal.Window {
 	if unit == journal.UnitConcurrent {
 		if n := m.field(key, false); n != nil {
-			m.r.problem(n, "leave it out: calls in flight are counted now", "a concurrent limit has no %s", key)
+			m.r.problem(n, "leave it out: calls in flight are counted now", "a concurrent limit has no %s", m.full(key))
 		}
 		return journal.Window{}
 	}
@@ -50,7 +50,7 @@ func (m *mapping) window(key string, unit journal.Unit) journal.Window {
 	case n.Kind == yaml.ScalarNode && n.Tag == "!!str" && n.Value == "total":
 		return journal.Window{}
 	case n.Kind != yaml.MappingNode:
-		m.r.problem(n, wantWindow, "%s is %s", key, kindOf(n))
+		m.r.problem(n, wantWindow, "%s is %s", m.full(key), kindOf(n))
 		return journal.Window{}
 	}
 	w := m.sub(key, "window", false)
@@ -98,7 +98,7 @@ func (m *mapping) duration(key string, least, most time.Duration) time.Duration 
 	}
 	d, ok := parseDuration(s)
 	if !ok || d < least || d > most {
-		m.r.problem(n, want, "%s cannot be %q", key, clip(s))
+		m.r.problem(n, want, "%s cannot be %q", m.full(key), clip(s))
 		return 0
 	}
 	return d
