@@ -16,3 +16,9 @@ func (j *Journal) AppendRaw(ctx context.Context, topic journal.Topic, key string
 
 // Verify is verify.
 var Verify = verify
+
+// Bearer is the token that SASL would send.
+func Bearer(s SASL, ctx context.Context) (string, error) {
+	auth, err := s.bearer(ctx)
+	return auth.Token, err
+}
