@@ -2,8 +2,6 @@ package http
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -201,7 +199,7 @@ func (a *admin) admit(r *http.Request) (operator, error) {
 // refuse answers an error. What is no fault of the operator's is logged, and
 // still told: operators are who must act on it.
 func (a *admin) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	f, ok := errors.AsType[*fault](err)
+	f, ok := asFault(err)
 	if !ok {
 		a.Log.ErrorContext(r.Context(), "admin request failed", "path", r.Pattern, "cause", err)
 		f = &fault{status: http.StatusServiceUnavailable, code: "failed", err: err}
@@ -213,6 +211,20 @@ func (a *admin) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		Error: adminapi.Error{Code: f.code, Message: f.err.Error(), Where: f.where, Problems: f.list},
 		Diff:  f.diff,
 	})
+}
+
+// asFault recognises what the operator can mend.
+func asFault(err error) (*fault, bool) {
+	if f, ok := errors.AsType[*fault](err); ok {
+		return f, true
+	}
+	p, ok := errors.AsType[*registry.RequestProblem](err)
+	if !ok {
+		return nil, false
+	}
+	statuses := map[string]int{registry.Invalid: http.StatusBadRequest, registry.NotFound: http.StatusNotFound, registry.Conflict: http.StatusConflict}
+	status, ok := statuses[p.Code]
+	return &fault{status: status, code: p.Code, err: p}, ok
 }
 
 // read reads a request's message.
@@ -243,28 +255,4 @@ func (a *admin) version(w http.ResponseWriter, r *http.Request, _ operator, _ []
 	}
 	respond(w, r, a.Log, http.StatusOK, v)
 	return nil
-}
-
-// FirstOperator adds the operator who holds SIGNALBOX_ADMIN_TOKEN to those of
-// the registry, so that there is one before there is any key. An empty token
-// adds nobody.
-func FirstOperator(token string, rest Operators) Operators {
-	if token == "" {
-		return rest
-	}
-	return firstOperator{hash: sha256.Sum256([]byte(token)), rest: rest}
-}
-
-type firstOperator struct {
-	hash [32]byte
-	rest Operators
-}
-
-func (f firstOperator) OperatorByToken(token string) (string, bool) {
-	given := sha256.Sum256([]byte(token))
-	// Hashes have one length, so the comparison says nothing about the token's.
-	if subtle.ConstantTimeCompare(given[:], f.hash[:]) == 1 {
-		return "first-admin", true
-	}
-	return f.rest.OperatorByToken(token)
 }

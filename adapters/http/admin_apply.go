@@ -2,6 +2,7 @@ package http
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/signalbox-dev/signalbox/adapters/http/adminapi"
@@ -26,39 +27,29 @@ func (a *admin) apply(w http.ResponseWriter, r *http.Request, who operator, body
 	for i, f := range req.Files {
 		files[i] = registry.File{Name: f.Name, Data: []byte(f.Content)}
 	}
-	opts := registry.ApplyOptions{DryRun: req.DryRun, Prune: req.Prune, Confirmed: req.Confirm, By: who.by(req.Who), Why: orElse(req.Why, "apply")}
-	if !req.DryRun && !req.Confirm {
-		if err := a.askFirst(r, files, opts); err != nil {
-			return err
-		}
-	}
+	opts := registry.ApplyOptions{DryRun: req.DryRun, Prune: req.Prune, Confirmed: req.Confirm, IfVersion: req.IfVersion,
+		By: who.by(req.Who), Why: orElse(req.Why, "apply")}
 	diff, err := a.Registry.Apply(r.Context(), files, opts)
 	if err != nil {
 		return applyFault(err)
 	}
-	respond(w, r, a.Log, http.StatusOK, adminapi.ApplyResponse{Applied: !req.DryRun, Diff: newDiff(diff)})
+	done := adminapi.ApplyResponse{Applied: !req.DryRun, Diff: newDiff(diff)}
+	if req.DryRun {
+		done.Diff.Version = 0
+	}
+	respond(w, r, a.Log, http.StatusOK, done)
 	return nil
 }
 
-// askFirst refuses, with the difference, what removes or resets and was not
-// agreed to. The registry refuses it again by itself if it changed in between.
-func (a *admin) askFirst(r *http.Request, files []registry.File, opts registry.ApplyOptions) error {
-	opts.DryRun = true
-	diff, err := a.Registry.Apply(r.Context(), files, opts)
-	if err != nil {
-		return applyFault(err)
-	}
-	for _, c := range diff.Changes {
-		if c.Asks {
-			spelt := newDiff(diff)
-			return &fault{status: http.StatusConflict, code: adminapi.CodeConfirm, diff: &spelt,
-				err: errors.New("this removes or resets something: look at the difference and confirm it")}
-		}
-	}
-	return nil
-}
-
+// applyFault says what kept the registry from being changed.
 func applyFault(err error) error {
+	if asks, ok := errors.AsType[*registry.ConfirmationNeeded](err); ok {
+		diff := newDiff(asks.Diff)
+		return &fault{status: http.StatusConflict, code: adminapi.CodeConfirm, err: err, diff: &diff}
+	}
+	if errors.Is(err, registry.ErrMoved) {
+		return &fault{status: http.StatusConflict, code: adminapi.CodeMoved, err: registry.ErrMoved}
+	}
 	invalid, ok := errors.AsType[*registry.FileError](err)
 	if !ok {
 		return err
@@ -66,6 +57,9 @@ func applyFault(err error) error {
 	f := &fault{status: http.StatusUnprocessableEntity, code: adminapi.CodeInvalid, err: errors.New("the registry files cannot be taken over; nothing was changed")}
 	for _, p := range invalid.Problems {
 		f.list = append(f.list, adminapi.Problem{File: p.File, Line: p.Line, Column: p.Column, What: p.What, Want: p.Want})
+	}
+	if invalid.More > 0 {
+		f.err = fmt.Errorf("%w; %d more problems are not listed", f.err, invalid.More)
 	}
 	return f
 }

@@ -85,32 +85,12 @@ func matches(b *registry.Budget, row adminapi.Budget, match map[string]string) b
 	return true
 }
 
-// every lists all budgets: the tenants', the global ones, and what deployments
-// can carry.
+// every lists all budgets by tenant and name: the tenants', the global ones, and
+// what deployments can carry.
 func every(s *registry.Snapshot) []*registry.Budget {
-	var all []*registry.Budget
-	seen := map[int64]bool{}
-	add := func(budgets ...*registry.Budget) {
-		for _, b := range budgets {
-			if b != nil && !seen[b.Incarnation] {
-				seen[b.Incarnation] = true
-				all = append(all, b)
-			}
-		}
-	}
-	for _, t := range s.Tenants() {
-		add(s.AllBudgets(t.Name)...)
-	}
-	add(s.AllBudgets("")...)
-	for _, m := range s.Models() {
-		for _, d := range s.Deployments(m.Name) {
-			add(d.Capacity)
-		}
-	}
-	slices.SortStableFunc(all, func(x, y *registry.Budget) int {
+	return slices.SortedStableFunc(slices.Values(s.Limits()), func(x, y *registry.Budget) int {
 		return cmp.Or(cmp.Compare(x.Tenant, y.Tenant), cmp.Compare(x.Name, y.Name))
 	})
-	return all
 }
 
 // books reads each ledger key once: incarnation to its meters.
@@ -210,7 +190,7 @@ func pseudonymous(attribute string) bool {
 }
 
 func (a *admin) readable(b *registry.Budget, attribute, value string) string {
-	if pseudonymous(attribute) && value != "" && a.Names != nil {
+	if pseudonymous(attribute) && value != "" {
 		return a.Names.Name(b.Tenant, value)
 	}
 	return value
@@ -297,7 +277,9 @@ func (a *admin) meterOf(b *registry.Budget, per map[string]string) (journal.Mete
 		if !ok || strings.Contains(value, journal.PerSeparator) {
 			return journal.Meter{}, wrong("per", "this budget has a meter for each "+strings.Join(b.Per, ", ")+": say which")
 		}
-		if pseudonymous(attribute) && value != "" && a.Names != nil {
+		// A pseudonym belongs to its tenant; of a budget of all tenants the meter is
+		// named by the pseudonym itself, as the list shows it.
+		if pseudonymous(attribute) && value != "" && b.Tenant != "" {
 			value = a.Names.Pseudonym(b.Tenant, attribute, value)
 		}
 		values[i] = value

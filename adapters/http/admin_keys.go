@@ -1,7 +1,6 @@
 package http
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -35,9 +34,6 @@ func (a *admin) createKey(w http.ResponseWriter, r *http.Request, who operator, 
 		return err
 	}
 	wanted.By = who.by(req.Who)
-	if err := a.ownerExists(&wanted); err != nil {
-		return err
-	}
 	key, secret, err := a.Registry.CreateKey(r.Context(), wanted)
 	if err != nil {
 		return err
@@ -72,23 +68,6 @@ func keyRequest(req *adminapi.CreateKeyRequest) (registry.KeyRequest, error) {
 	return out, nil
 }
 
-// ownerExists says early, and as the operator's mistake, what the registry would
-// refuse anyway.
-func (a *admin) ownerExists(req *registry.KeyRequest) error {
-	snapshot := a.Registry.Snapshot()
-	switch req.Kind {
-	case registry.KeyApp:
-		if _, ok := snapshot.App(req.Tenant, req.App); !ok {
-			return missing("the registry has no app " + req.Tenant + "/" + req.App + ": declare it under apps and apply the file")
-		}
-	case registry.KeyGateway:
-		if _, ok := snapshot.Gateway(req.Gateway); !ok {
-			return missing("the registry has no gateway " + req.Gateway + ": declare it under gateways and apply the file")
-		}
-	}
-	return nil
-}
-
 // revokeKey is POST /admin/v1/keys/{id}/revoke.
 func (a *admin) revokeKey(w http.ResponseWriter, r *http.Request, who operator, body []byte) error {
 	var req adminapi.RevokeKeyRequest
@@ -98,11 +77,7 @@ func (a *admin) revokeKey(w http.ResponseWriter, r *http.Request, who operator, 
 	if err := whyOf(req.By, false); err != nil {
 		return err
 	}
-	id, err := a.keyID(r)
-	if err != nil {
-		return err
-	}
-	key, err := a.Registry.RevokeKey(r.Context(), id, who.by(req.Who), orElse(req.Why, "keys revoke"))
+	key, err := a.Registry.RevokeKey(r.Context(), r.PathValue("id"), who.by(req.Who), orElse(req.Why, "keys revoke"))
 	if err != nil {
 		return err
 	}
@@ -119,31 +94,14 @@ func (a *admin) rotateKey(w http.ResponseWriter, r *http.Request, who operator, 
 	if err := whyOf(req.By, false); err != nil {
 		return err
 	}
-	id, err := a.keyID(r)
-	if err != nil {
-		return err
-	}
-	old, _ := a.Registry.Snapshot().Key(id)
-	if state := old.State(a.Now()); state != registry.StateActive {
-		return &fault{status: http.StatusConflict, code: "key_not_active", err: errors.New("only an active key can be rotated; this one is " + string(state))}
-	}
 	key, secret, err := a.Registry.RotateKey(r.Context(), registry.RotateRequest{
-		ID: id, Overlap: time.Duration(req.Overlap), By: who.by(req.Who), Why: orElse(req.Why, "keys rotate"),
+		ID: r.PathValue("id"), Overlap: time.Duration(req.Overlap), By: who.by(req.Who), Why: orElse(req.Why, "keys rotate"),
 	})
 	if err != nil {
 		return err
 	}
 	respond(w, r, a.Log, http.StatusOK, adminapi.KeyResponse{Key: newKey(&key, a.Now()), Secret: secret})
 	return nil
-}
-
-// keyID is the id in the path, if there is such a key.
-func (a *admin) keyID(r *http.Request) (string, error) {
-	id := r.PathValue("id")
-	if _, ok := a.Registry.Snapshot().Key(id); !ok {
-		return "", missing("there is no key of this id: signalbox keys list shows them")
-	}
-	return id, nil
 }
 
 func newKey(k *registry.Key, now time.Time) adminapi.Key {

@@ -94,7 +94,7 @@ func (g *globals) apply(ctx context.Context, req adminapi.ApplyRequest) (adminap
 	if !yes {
 		return done, errors.New("nothing was changed")
 	}
-	req.Confirm = true
+	req.Confirm, req.IfVersion = true, wants.response.Diff.Base
 	err = g.call(ctx, "POST", "/admin/v1/apply", req, &done)
 	return done, err
 }

@@ -20,6 +20,7 @@ type Error struct {
 // The codes that a client acts on.
 const (
 	CodeConfirm = "confirmation_needed"
+	CodeMoved   = "registry_moved"
 	CodeInvalid = "registry_invalid"
 )
 
@@ -52,6 +53,8 @@ type ApplyRequest struct {
 	DryRun  bool   `json:"dry_run,omitempty"`
 	Prune   bool   `json:"prune,omitempty"`
 	Confirm bool   `json:"confirm,omitempty"` // removals and resets were agreed to
+	// IfVersion is the base of the difference that was agreed to; 0: any.
+	IfVersion int64 `json:"if_version,omitempty"`
 }
 
 // ApplyResponse says what an apply changed, or would change.
