@@ -130,22 +130,20 @@ func fieldChanges(from, to []byte) []FieldChange {
 
 // flatten names the fields of a body and those of the mappings in it.
 func flatten(body []byte) map[string]string {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(body, &fields) != nil { // we wrote it
-		return map[string]string{"": string(body)}
-	}
 	out := map[string]string{}
-	for name, raw := range fields {
-		var inner map[string]json.RawMessage
-		if bytes.HasPrefix(raw, []byte("{")) && json.Unmarshal(raw, &inner) == nil {
-			for k, v := range inner {
-				out[name+"."+k] = plainJSON(v)
-			}
-			continue
-		}
-		out[name] = plainJSON(raw)
-	}
+	flattenInto(out, "", body)
 	return out
+}
+
+func flattenInto(out map[string]string, prefix string, raw json.RawMessage) {
+	var fields map[string]json.RawMessage
+	if !bytes.HasPrefix(raw, []byte("{")) || json.Unmarshal(raw, &fields) != nil {
+		out[strings.TrimSuffix(prefix, ".")] = plainJSON(raw)
+		return
+	}
+	for name, inner := range fields {
+		flattenInto(out, prefix+name+".", inner)
+	}
 }
 
 // plainJSON leaves out the quotes of a string.
