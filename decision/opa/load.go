@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -31,14 +30,6 @@ const (
 	entryRule       = "verdict"
 	entryPath       = "data.signalbox.decision.verdict"
 )
-
-// openings are the names in the custom package that the default policy reads, and
-// whether each is a set that rules add to (`contains`) or one value. That these
-// are all is a test.
-var openings = map[string]bool{
-	"deny": true, "refuse": true, "prefer": true, "max_output": true, "redact": true,
-	"no_clamp": false, "capture": false, "tags": false,
-}
 
 // rules is one policy, compiled: immutable but for what it remembers.
 type rules struct {
@@ -153,49 +144,6 @@ func isEntry(rule *ast.Rule) bool {
 	return len(ref) > 0 && ref[0].Value.Compare(ast.Var(entryRule)) == 0
 }
 
-// misplaced are rules and data in places that are not the folder's: beside the
-// default policy's own rules they would change what those mean, unseen.
-func (b *build) misplaced() []Problem {
-	var problems []Problem
-	if b.own == nil {
-		return nil
-	}
-	if _, ok := b.data["signalbox"]; ok {
-		problems = append(problems, Problem{File: b.own.name, Message: "a data file speaks of data.signalbox, which belongs to the rules; use another name"})
-	}
-	if b.standard == nil {
-		return problems
-	}
-	for _, file := range b.own.rego {
-		module := b.modules[file.name]
-		if packageOf(module) == decisionPackage {
-			problems = append(problems, problemAt(module.Package.Location,
-				"package %s is the default policy's; add to it in package %s, or replace it by defining %s here", decisionPackage, customPackage, entryRule))
-		}
-		if packageOf(module) == customPackage {
-			problems = append(problems, misshapen(module)...)
-		}
-	}
-	return problems
-}
-
-// misshapen are rules with the name of an opening and another form: `deny if …`,
-// the habit of other policies, would be a truth where reasons are read.
-func misshapen(module *ast.Module) []Problem {
-	var problems []Problem
-	for _, rule := range module.Rules {
-		name := string(rule.Head.Ref()[0].Value.(ast.Var))
-		set, opening := openings[name]
-		switch isSet := rule.Head.RuleKind() == ast.MultiValue; {
-		case opening && set && !isSet:
-			problems = append(problems, problemAt(rule.Location, "%s is a set that rules add to; write `%s contains … if …`", name, name))
-		case opening && !set && isSet:
-			problems = append(problems, problemAt(rule.Location, "%s is one value and no set; write `%s := … if …`", name, name))
-		}
-	}
-	return problems
-}
-
 // compile checks names, types and safety as `opa check --strict --schema` does,
 // with the schema of the input applied whether the module asks for it or not.
 func (b *build) compile() error {
@@ -221,83 +169,6 @@ func (b *build) compile() error {
 		return refused(problemsOf(b.compiler.Errors))
 	}
 	return nil
-}
-
-// nowhere are references into data that lead to no rule and no data file. Rego
-// takes them for undefined, and a rule that denies would silently never fire.
-func (b *build) nowhere(r *reading) []Problem {
-	var problems []Problem
-	for _, ref := range r.datas {
-		prefix := constantPrefix(ref)
-		at := ref[0].Location
-		if b.hasRule(prefix) || hasData(b.data, prefix) || b.opening(prefix, at) {
-			continue
-		}
-		problems = append(problems, problemAt(at, "data.%s is nowhere: no rule has that name and no data file that key", strings.Join(prefix, ".")))
-	}
-	return problems
-}
-
-// opening says whether the reference is one of the default policy's to the rules
-// that a folder may add and need not.
-func (b *build) opening(prefix []string, at *ast.Location) bool {
-	custom := strings.Split(customPackage, ".")
-	return len(prefix) >= len(custom) && slices.Equal(prefix[:len(custom)], custom) && at != nil && b.isStandard(at.File)
-}
-
-func (b *build) isStandard(file string) bool {
-	return b.standard != nil && slices.ContainsFunc(b.standard.rego, func(f sourceFile) bool { return f.name == file })
-}
-
-func (b *build) hasRule(path []string) bool {
-	node := b.compiler.RuleTree.Child(ast.DefaultRootDocument.Value)
-	for _, name := range path {
-		if node == nil || len(node.Values) > 0 {
-			break
-		}
-		node = node.Child(ast.String(name))
-	}
-	return node != nil
-}
-
-func hasData(data map[string]any, path []string) bool {
-	var at any = data
-	for _, name := range path {
-		object, ok := at.(map[string]any)
-		if !ok {
-			return false
-		}
-		if at, ok = object[name]; !ok {
-			return false
-		}
-	}
-	return true
-}
-
-// unread are the folder's rules that no verdict can come to use: a name misspelt
-// (denny), or a package that nothing asks for.
-func (b *build) unread(r *reading) []Problem {
-	if b.own == nil {
-		return nil
-	}
-	var problems []Problem
-	for _, file := range b.own.rego {
-		module := b.compiler.Modules[file.name]
-		read := 0
-		for _, rule := range module.Rules {
-			if r.rules[rule] {
-				read++
-			} else if b.standard != nil && packageOf(module) == customPackage {
-				problems = append(problems, problemAt(rule.Location, "no rule reads %s, so that it would change nothing; the default policy reads %s",
-					rule.Head.Ref(), strings.Join(slices.Sorted(maps.Keys(openings)), ", ")))
-			}
-		}
-		if read == 0 && (b.standard == nil || packageOf(module) != customPackage) {
-			problems = append(problems, problemAt(module.Package.Location,
-				"no rule reads package %s, so that it would change nothing; rules that are to be read stand in package %s", packageOf(module), customPackage))
-		}
-	}
-	return problems
 }
 
 // revision names the content that decides: the author's own number where there is

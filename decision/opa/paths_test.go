@@ -193,7 +193,7 @@ tags[name] := value if some name, value in input.principal.tags`),
 			stock := stockOPA(t, p)
 			rapid.Check(t, func(t *rapid.T) {
 				one, other := someFacts(t), someFacts(t)
-				for range 10 {
+				for range 5 {
 					facts := mixed(t, one, other)
 					got, gotErr := p.Evaluate(context.Background(), facts)
 					want, wantErr := stock(facts)

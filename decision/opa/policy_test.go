@@ -3,7 +3,10 @@ package opa
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -178,6 +181,19 @@ func TestWhatDoesNotComeOutIsAnError(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A replacement often begins as a copy of the default, and decides the same.
+func TestACopyOfTheDefaultPolicy(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(bundleDir, "verdict.rego"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := loaded(t, map[string]string{"verdict.rego": string(text)})
+	got, err := p.Evaluate(context.Background(), aCall())
+	if err != nil || !slices.Equal(got.Deployments, []string{"ptu", "paygo", "us"}) {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
