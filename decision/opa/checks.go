@@ -47,7 +47,8 @@ func (b *build) misplaced() []Problem {
 func misshapen(module *ast.Module) []Problem {
 	var problems []Problem
 	for _, rule := range module.Rules {
-		name := string(rule.Head.Ref()[0].Value.(ast.Var))
+		head, _ := rule.Head.Ref()[0].Value.(ast.Var)
+		name := string(head)
 		set, opening := openings[name]
 		switch isSet := rule.Head.RuleKind() == ast.MultiValue; {
 		case opening && set && !isSet:
