@@ -211,19 +211,24 @@ func (r *reader) thinking() *Problem {
 	if null, p := r.null(); null || p != nil {
 		return p
 	}
-	a := r.ask
 	r.cost += perFeature
 	return r.object(thinkingFields, func(name string) *Problem {
 		if name != "budget_tokens" {
 			return r.skip()
 		}
-		n, said, at, p := r.whole(0, maxCount)
-		if said {
-			a.Thinking, a.budget = n, at
-			a.MinOutput = leastThinking + 1
-		}
-		return p
+		return r.thinkingBudget()
 	})
+}
+
+// thinkingBudget takes the budget, which must stay below the output limit.
+func (r *reader) thinkingBudget() *Problem {
+	n, said, at, p := r.whole(0, maxCount)
+	if said {
+		a := r.ask
+		a.Thinking, a.budget = n, at
+		a.MinOutput = min(n, leastThinking) + 1
+	}
+	return p
 }
 
 // dearer takes a field that has one cheap value. prefix tells its tiers' names

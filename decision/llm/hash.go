@@ -64,16 +64,22 @@ func (r *reader) said(at span) {
 	}
 	p := piece{int32(at.start), int32(at.end)}
 	if n := len(r.path); n > 0 && r.path[n-1].name != "" {
-		switch string(r.body[r.key.start+1 : r.key.end-1]) {
-		case "role":
+		switch match(unsaid, r.body[r.key.start:r.key.end]) {
+		case -1:
+		case 0:
 			r.ask.turns[len(r.ask.turns)-1].role = p
 			return
-		case "id", "tool_call_id", "tool_use_id", "signature", "type":
-			return // made anew by each client, while a loop must look like one
+		default:
+			return
 		}
 	}
 	r.ask.texts = append(r.ask.texts, p)
 }
+
+// unsaid are the fields that are no text of the prompt: role, which is hashed
+// before all texts, and what each client makes anew, while a loop must look like
+// one.
+var unsaid = []string{"role", "id", "tool_call_id", "tool_use_id", "signature", "type"}
 
 // hashWriter gathers normalised text, so that the hash is written in large pieces.
 type hashWriter struct {
@@ -116,27 +122,37 @@ func (w *hashWriter) value(body []byte, at piece) {
 	w.text(w.scratch)
 }
 
-// text writes one text, its white space folded.
+// text writes one text, its white space folded. Most text is runs of words with
+// one space between them, which are copied whole.
 func (w *hashWriter) text(text []byte) {
-	from, started := -1, false
+	start := len(w.buffer)
+	from := 0 // what is not written yet
 	for i := 0; i < len(text); {
-		c, size := rune(text[i]), 1
-		if c >= utf8.RuneSelf {
-			c, size = utf8.DecodeRune(text[i:])
+		c := text[i]
+		if c > ' ' && c < utf8.RuneSelf || c == ' ' && i > from && i+1 < len(text) && text[i+1] > ' ' && text[i+1] < utf8.RuneSelf {
+			i++
+			continue
 		}
-		switch space := c == hashMessage || c == hashText || unicode.IsSpace(c); {
-		case space && from >= 0:
-			w.buffer = append(w.buffer, text[from:i]...)
-			from = -1
-		case !space && from < 0:
-			if started {
-				w.buffer = append(w.buffer, ' ')
-			}
-			from, started = i, true
+		r, size := utf8.DecodeRune(text[i:])
+		if r != hashMessage && r != hashText && !unicode.IsSpace(r) {
+			i += size
+			continue
 		}
+		w.words(start, text[from:i])
 		i += size
+		from = i
 	}
-	if from >= 0 {
-		w.buffer = append(w.buffer, text[from:]...)
+	w.words(start, text[from:])
+}
+
+// words writes a run without white space at its ends, one space behind what was
+// written since start.
+func (w *hashWriter) words(start int, run []byte) {
+	if len(run) == 0 {
+		return
 	}
+	if len(w.buffer) > start {
+		w.buffer = append(w.buffer, ' ')
+	}
+	w.buffer = append(w.buffer, run...)
 }

@@ -275,9 +275,8 @@ func (r *reader) foreignThinking() *Problem {
 		if name == unknown {
 			return r.value(plainTokens)
 		}
-		n, _, _, p := r.whole(0, maxCount)
-		r.ask.Thinking = n
-		r.ask.ExtraOutput += n
+		p := r.thinkingBudget()
+		r.ask.ExtraOutput += r.ask.Thinking
 		return p
 	})
 }

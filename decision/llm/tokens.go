@@ -100,21 +100,24 @@ func hex4(digits []byte) (n rune) {
 
 // renderedTokens bounds a JSON string, given without its quotes, where the
 // provider renders the JSON anew: as TypeScript, or as JSON with escapes of its
-// own. A byte that is not ASCII may become \uXXXX, six bytes for two at worst;
-// a line break may become the indent and the slashes of a comment's next line; an
-// escape may be escaped again.
+// own. A byte that is not ASCII may become \uXXXX, six bytes for two at worst, and
+// so may <, > and & (Go's encoder); a line break may become the indent and the
+// slashes of a comment's next line; an escape may be escaped again.
 func renderedTokens(raw []byte) int64 {
 	n := int64(len(raw))
 	for i := 0; i < len(raw); i++ {
 		switch c := raw[i]; {
 		case c >= utf8.RuneSelf:
 			n += 2
+		case c == '<', c == '>', c == '&':
+			n += 5
 		case c == '\\':
 			i++
 			switch raw[i] {
 			case 'n', 'r':
 				n += 4
 			case 'u':
+				n++
 			default:
 				n += 2 // \" in a string that is quoted again: \\\"
 			}

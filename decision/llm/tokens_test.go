@@ -76,6 +76,73 @@ func TestTheBoundIsNeverUnderOnBytesThatAreNotUTF8(t *testing.T) {
 	}
 }
 
+// Text counts the bytes it has when unescaped, exactly, however it is escaped.
+func TestTextCountsItsBytes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		content := rapid.OneOf(anyText(), rapid.String()).Draw(t, "content")
+		body := `{"model":"m","messages":[{"role":"user","content":` + write(t, content) + `}]}`
+		ask, p := llm.Parse(chat, []byte(body), true)
+		if p != nil {
+			t.Fatalf("%s: %s", body, p.Message)
+		}
+		if n, want := ask.InputTokens, llm.PerRequest+llm.PerMessage+int64(len("user"+content)); n != want {
+			t.Fatalf("%d tokens, want %d: %s", n, want, body)
+		}
+	})
+}
+
+// What is rendered anew counts at least the bytes of every JSON rendering of it.
+func TestASchemaCountsTheBytesOfItsLongestJSON(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		about := rapid.OneOf(anyText(), rapid.String(), rapid.Just("if a < b && b > c {\n}")).Draw(t, "about")
+		with := func(about string) int64 {
+			body := `{"model":"m","messages":[],"tools":[{"type":"function","function":{"description":` + write(t, about) + `}}]}`
+			ask, p := llm.Parse(chat, []byte(body), true)
+			if p != nil {
+				t.Fatalf("%s: %s", body, p.Message)
+			}
+			return ask.InputTokens
+		}
+		once, _ := json.Marshal(about) // with <, > and & escaped
+		twice, _ := json.Marshal(strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(once)))
+		again := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(twice))
+		comment := strings.ReplaceAll(about, "\n", "\n   // ")
+		counted := with(about) - with("") + 6 // the quotes, twice escaped
+		for _, rendering := range []string{ascii(string(once)), string(once), again, comment} {
+			if int64(len(rendering)) > counted {
+				t.Fatalf("%d tokens for %d bytes: %s", counted, len(rendering), rendering)
+			}
+		}
+	})
+}
+
+// What templates add, at the figures that are published for them.
+func TestTemplatesAreCounted(t *testing.T) {
+	count := func(route llm.Route, body string) int64 { return read(t, route, body).InputTokens }
+	chatOf := func(turns string) int64 { return count(chat, `{"model":"m","messages":[`+turns+`]}`) }
+	if n := chatOf(""); n < 100 {
+		t.Errorf("a request: %d", n)
+	}
+	if n := chatOf(`{},{},{},{}`) - chatOf(""); n < 4*12 {
+		t.Errorf("four messages: %d", n)
+	}
+	if n := chatOf(`{"content":["","",""]}`) - chatOf(`{"content":""}`); n < 3*4 {
+		t.Errorf("three parts: %d", n)
+	}
+	toolsOf := func(route llm.Route, tools string) int64 {
+		return count(route, `{"model":"m","messages":[],"tools":[`+tools+`]}`)
+	}
+	if n := toolsOf(messages, `{"name":"f","input_schema":{}}`) - toolsOf(messages, ""); n < 804+20 {
+		t.Errorf("one tool brings Anthropic's tool prompt: %d", n)
+	}
+	if n := toolsOf(messages, `{"type":"computer_20251124","name":"c"}`) - toolsOf(messages, ""); n < 804+735+499 {
+		t.Errorf("computer use brings a schema of the provider's: %d", n)
+	}
+	if n := count(messages, messagesWith(`"thinking":{"type":"adaptive"}`)) - count(messages, messagesWith("")); n < 100 {
+		t.Errorf("thinking brings a few lines: %d", n)
+	}
+}
+
 // schema draws a tool's parameters, with all that makes a rendering long.
 func schema(t *rapid.T, depth int) object {
 	name := rapid.StringMatching(`[a-z_]{1,12}`)
