@@ -8,7 +8,7 @@ LDFLAGS   := -s -w -X main.version=$(VERSION)
 ENGINE    := $(BIN) engine install
 # The engine's tests and the demo need libchdb once; it lies in the user's cache.
 PKGS      := ./...
-UNIT      := $(shell $(GO) list ./... 2>/dev/null | grep -v /integration/ | grep -v /proto/gen/)
+UNIT       = $(shell $(GO) list ./... 2>/dev/null | grep -v /integration/ | grep -v /proto/gen/)
 
 .DEFAULT_GOAL := help
 

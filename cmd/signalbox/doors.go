@@ -31,8 +31,12 @@ func (b *box) startOps(context.Context) error {
 func (b *box) openDoors(ctx context.Context) error {
 	b.watchJournal()
 	c := b.config
+	asked, err := b.traceDecisions(ctx, b.decisions)
+	if err != nil {
+		return err
+	}
 	local := loopback(c.HTTP.Listen)
-	gateways := doorhttp.New(doorhttp.Config{Decider: b.decisions, Settler: b.decisions, Body: int64(c.Limits.Body), Log: b.log,
+	gateways := doorhttp.New(doorhttp.Config{Decider: asked, Settler: asked, Body: int64(c.Limits.Body), Log: b.log,
 		Guard: door.Guard{Gateways: people{b}, TrustLocal: local}})
 	handler := gateways
 	if local {
@@ -50,7 +54,7 @@ func (b *box) openDoors(ctx context.Context) error {
 			return err
 		}
 	}
-	return b.serveGRPC(ctx)
+	return b.serveGRPC(asked)
 }
 
 // watchJournal tells readiness when facts can no longer be taken.
@@ -102,14 +106,14 @@ func (b *box) serveHTTP(name, addr string, tls ServerTLS, handler http.Handler) 
 	return nil
 }
 
-func (b *box) serveGRPC(context.Context) error {
+func (b *box) serveGRPC(asked asked) error {
 	tls, err := door.TLS(b.config.GRPC.TLS).Config()
 	if err != nil {
 		return fmt.Errorf("grpc.tls: %w", err)
 	}
 	body := int64(b.config.Limits.Body)
 	server := grpc.NewServer(doorgrpc.Options(tls, body, b.log)...)
-	health := doorgrpc.New(doorgrpc.Config{Decider: b.decisions, Settler: b.decisions, Body: body, Log: b.log,
+	health := doorgrpc.New(doorgrpc.Config{Decider: asked, Settler: asked, Body: body, Log: b.log,
 		Guard: door.Guard{Gateways: people{b}, TrustLocal: loopback(b.config.GRPC.Listen)}}).Register(server)
 	l, err := listen(b.config.GRPC.Listen)
 	if err != nil {

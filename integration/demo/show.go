@@ -163,7 +163,7 @@ func (p *play) invite() {
 	p.say(`
 Signalbox stays up. Ask it, as a gateway would:
 
-  curl -s http://%s/v1/decide -d '{"request":{"method":"POST","path":"/v1/chat/completions","body_complete":true,
+  curl -s http://%s/v1/decide -H 'content-type: application/json' -d '{"request":{"method":"POST","path":"/v1/chat/completions","body_complete":true,
     "headers":{"authorization":"Bearer %s"},
     "body":"{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}"}}'
 

@@ -33,20 +33,26 @@ func (b *Box) Apply(ctx context.Context, registry string) error {
 	return err
 }
 
-// CreateKey makes an app's key.
+// CreateKey makes an app's key and gives its secret.
 func (b *Box) CreateKey(ctx context.Context, app string) (string, error) {
+	_, secret, err := b.NewKey(ctx, app)
+	return secret, err
+}
+
+// NewKey makes an app's key.
+func (b *Box) NewKey(ctx context.Context, app string) (id, secret string, err error) {
 	out, err := b.Run(ctx, "keys", "create", "--app", app, "-o", "json")
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	var made struct{ Key, Secret string }
+	var made struct {
+		Key    struct{ ID string }
+		Secret string
+	}
 	if err := json.Unmarshal([]byte(out), &made); err != nil {
-		return "", fmt.Errorf("keys create: %w: %s", err, out)
+		return "", "", fmt.Errorf("keys create: %w: %s", err, out)
 	}
-	if made.Secret != "" {
-		return made.Secret, nil
-	}
-	return made.Key, nil
+	return made.Key.ID, made.Secret, nil
 }
 
 // Budget is one row of `signalbox budgets`.

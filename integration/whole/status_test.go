@@ -140,21 +140,14 @@ func feature(key, feature, body string) rig.Request {
 
 func revokedKey(t *testing.T, box *rig.Box) string {
 	t.Helper()
-	out, err := box.Run(ctx(t), "keys", "create", "--app", "globex/notebook", "-o", "json")
+	id, secret, err := box.NewKey(ctx(t), "globex/notebook")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var made struct{ ID, Key, Secret string }
-	if err := json.Unmarshal([]byte(out), &made); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	if _, err := box.Run(ctx(t), "keys", "revoke", made.ID, "--yes"); err != nil {
+	if _, err := box.Run(ctx(t), "keys", "revoke", id, "--yes"); err != nil {
 		t.Fatal(err)
 	}
-	if made.Secret != "" {
-		return made.Secret
-	}
-	return made.Key
+	return secret
 }
 
 func checkHeaders(t *testing.T, a *rig.Answer, status int) {
