@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,6 +25,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"go.uber.org/goleak"
 
 	"github.com/signalbox-dev/signalbox/journal"
 	"github.com/signalbox-dev/signalbox/journal/journaltest"
@@ -71,11 +74,15 @@ func TestBrokersAreAJournal(t *testing.T) {
 	if len(addrs) == 0 {
 		_, addrs = brokers(t, kfake.NumBrokers(3))
 	}
+	var notOurs []goleak.Option // the broker's half of connections that we have closed
+	for _, half := range []string{"read", "read.func1", "write", "write.func1"} {
+		notOurs = append(notOurs, goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*clientConn)."+half))
+	}
 	journaltest.Run(t, func(t *testing.T) journaltest.Opened {
 		cfg := kafka.Config{Brokers: addrs}
 		j := openBrokers(t, cfg)
 		return journaltest.Opened{
-			Journal: j,
+			Journal: j, NotOurs: notOurs,
 			Reopen: func(t *testing.T) journaltest.Journal {
 				closeNow(t, j)
 				j = openBrokers(t, cfg)
@@ -326,5 +333,48 @@ func TestACancelledAppendFailsNobodyElses(t *testing.T) {
 	close(release)
 	if err := <-stays; err != nil {
 		t.Errorf("the one who stayed: %v", err)
+	}
+}
+
+// While the broker is away, appends and followers wait; when it is back on the
+// same files, they go on.
+func TestABrokerThatComesBack(t *testing.T) {
+	data := kfake.DataDir(t.TempDir())
+	c, addrs := brokers(t, data)
+	_, port, _ := net.SplitHostPort(addrs[0])
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := openBrokers(t, kafka.Config{Brokers: addrs, Partitions: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	got, done := make(chan int64), make(chan error, 1)
+	go func() {
+		done <- j.Follow(ctx, journal.TopicLedger, 0, 0, func(es []journal.Entry) error {
+			for _, e := range es {
+				got <- e.Event.(journal.Adjusted).Amount
+			}
+			return nil
+		})
+	}()
+	if err := j.Append(t.Context(), numbered("acme", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if n := <-got; n != 1 {
+		t.Fatalf("heard of %d first", n)
+	}
+	c.Close()
+	appended := make(chan error, 1)
+	go func() { appended <- j.Append(t.Context(), numbered("acme", 2)) }()
+	brokers(t, data, kfake.Ports(number))
+	if err := <-appended; err != nil {
+		t.Errorf("append: %v", err)
+	}
+	if n := <-got; n != 2 {
+		t.Errorf("heard of %d second", n)
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("follow: %v", err)
 	}
 }

@@ -119,12 +119,14 @@ func (j *Journal) ready(ctx context.Context, o opening) (map[journal.Topic]kadm.
 			}
 		}
 		ids, err := o.layout.check(tryCtx, j.adm)
-		if wrong := (*TopicsError)(nil); errors.As(err, &wrong) {
+		if wrong := (*TopicsError)(nil); errors.As(err, &wrong) && !(wrong.missing && o.create) {
 			return nil, backoff.Permanent(err)
 		}
 		return ids, err
 	}
-	return backoff.Retry(ctx, attempt, backoff.WithMaxElapsedTime(o.wait), backoff.WithNotify(func(err error, in time.Duration) {
+	policy := backoff.NewExponentialBackOff()
+	policy.InitialInterval = 50 * time.Millisecond
+	return backoff.Retry(ctx, attempt, backoff.WithBackOff(policy), backoff.WithMaxElapsedTime(o.wait), backoff.WithNotify(func(err error, in time.Duration) {
 		o.log.Info("the journal is not ready yet", "error", err, "again_in", in)
 	}))
 }

@@ -124,10 +124,12 @@ func (l layout) check(ctx context.Context, adm *kadm.Client) (map[journal.Topic]
 	}
 	ids := map[journal.Topic]kadm.TopicID{}
 	var wrong []error
+	missing := 0
 	for _, topic := range journal.Topics() {
 		d := details[string(topic)]
 		switch want := l.partitionsOf(topic); {
 		case errors.Is(d.Err, kerr.UnknownTopicOrPartition):
+			missing++
 			wrong = append(wrong, fmt.Errorf("topic %s does not exist: create it with %d partitions, or allow it with journal.create_topics", topic, want))
 			continue
 		case d.Err != nil:
@@ -143,13 +145,16 @@ func (l layout) check(ctx context.Context, adm *kadm.Client) (map[journal.Topic]
 		wrong = append(wrong, checkConfigs(topic, c.Configs)...)
 	}
 	if len(wrong) > 0 {
-		return nil, &TopicsError{Problems: wrong}
+		return nil, &TopicsError{Problems: wrong, missing: missing == len(wrong)}
 	}
 	return ids, nil
 }
 
 // TopicsError lists everything about the topics that an operator has to mend.
-type TopicsError struct{ Problems []error }
+type TopicsError struct {
+	Problems []error
+	missing  bool // and nothing else: a topic just made may not be known everywhere yet
+}
 
 func (e *TopicsError) Error() string {
 	lines := make([]string, len(e.Problems))
