@@ -90,7 +90,7 @@ func (m *Memory) Follow(ctx context.Context, topic Topic, partition int32, from 
 			if err := handle(batch); err != nil {
 				return err
 			}
-			from += int64(len(batch))
+			from = batch[len(batch)-1].Offset + 1
 			continue
 		}
 		select {
@@ -113,6 +113,9 @@ func (m *Memory) read(log memoryLog, from int64) ([]Entry, <-chan struct{}, erro
 	}
 	start := m.starts[log]
 	end := start + int64(len(m.logs[log]))
+	if log.topic.Compacted() {
+		from = max(from, start) // what is gone from the front was replaced
+	}
 	if from < start || from > end {
 		return nil, nil, &GapError{Topic: log.topic, Partition: log.partition, Want: from, Have: -1, Start: start, End: end}
 	}

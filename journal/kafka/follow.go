@@ -33,7 +33,8 @@ func (j *Journal) Follow(ctx context.Context, topic journal.Topic, partition int
 		return err
 	}
 	defer done()
-	if err := j.within(ctx, topic, partition, from); err != nil {
+	from, err = j.within(ctx, topic, partition, from)
+	if err != nil {
 		return err
 	}
 	client, err := kgo.NewClient(append([]kgo.Opt{
@@ -81,10 +82,11 @@ func (j *Journal) follow(ctx context.Context) (context.Context, func(), error) {
 }
 
 // within asks where the log stands before anything is read, because a client that
-// starts outside it is answered in words that differ between brokers.
-func (j *Journal) within(ctx context.Context, topic journal.Topic, partition int32, from int64) error {
+// starts outside it is answered in words that differ between brokers. It gives
+// where to begin: on a compacted topic what is gone from the front was replaced.
+func (j *Journal) within(ctx context.Context, topic journal.Topic, partition int32, from int64) (int64, error) {
 	if n := j.Partitions(topic); partition < 0 || partition >= n {
-		return fmt.Errorf("follow %s: partition %d of %d", topic, partition, n)
+		return 0, fmt.Errorf("follow %s: partition %d of %d", topic, partition, n)
 	}
 	type bounds struct{ start, end int64 }
 	b, err := backoff.Retry(ctx, func() (b bounds, err error) {
@@ -94,12 +96,15 @@ func (j *Journal) within(ctx context.Context, topic journal.Topic, partition int
 		j.log.Warn("the journal does not say where it stands", "error", err, "again_in", in)
 	}))
 	if err != nil {
-		return err
+		return 0, err
+	}
+	if topic.Compacted() {
+		from = max(from, b.start)
 	}
 	if from < b.start || from > b.end {
-		return &journal.GapError{Topic: topic, Partition: partition, Want: from, Have: -1, Start: b.start, End: b.end}
+		return 0, &journal.GapError{Topic: topic, Partition: partition, Want: from, Have: -1, Start: b.start, End: b.end}
 	}
-	return nil
+	return from, nil
 }
 
 func (j *Journal) bounds(ctx context.Context, topic journal.Topic, partition int32) (start, end int64, err error) {
