@@ -170,6 +170,9 @@ func newKeysRotateCmd(g *globals) *cobra.Command {
 		Example: `  signalbox keys rotate k-01J… --overlap 24h`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !cmd.Flags().Changed("overlap") {
+				return usagef("--overlap is needed: how long the old key still works, such as 24h, or 0s; see %s --help", cmd.CommandPath())
+			}
 			req.By = by(why)
 			var made adminapi.KeyResponse
 			if err := g.changeKey(cmd.Context(), args[0], "rotate", req, &made); err != nil {
@@ -180,7 +183,6 @@ func newKeysRotateCmd(g *globals) *cobra.Command {
 	}
 	cmd.Flags().Var(&req.Overlap, "overlap", "how long the old key still works; 0s ends it now")
 	cmd.Flags().StringVar(&why, "why", "", "kept with the key")
-	cobra.CheckErr(cmd.MarkFlagRequired("overlap"))
 	return cmd
 }
 
