@@ -54,6 +54,8 @@ type Held struct {
 	ExpiresAt time.Time
 	Warnings  []Shortage // warn and shadow budgets that this call would pass
 	Tightest  *Shortage  // of the enforced usd meters, the one with least left after this hold
+
+	open *openHold
 }
 
 // Shortage is one meter that cannot bear a demand, or only just.

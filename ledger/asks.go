@@ -1,0 +1,323 @@
+package ledger
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/journal"
+)
+
+// shareOf is the largest part of what is available that one ask takes beyond its
+// least: a half, so that two replicas that ask at once both get some.
+const shareOf = 2
+
+// aheadFor is for how long what is asked ahead should last, at the rate of late.
+const aheadFor = 2 * time.Second
+
+// linesMost bounds the meters of one ask.
+const linesMost = 256
+
+// askForWaiters asks the log for what the calls in line miss: for the first, what
+// it must have; for the others what they would like, on meters that can give it.
+// One ask is in flight for each key. Of a call's keys the tenant's comes first, so
+// that nothing shared is tied up by a call that its tenant cannot pay.
+func (k *Keeper) askForWaiters(now time.Time) {
+	var asks map[*purse]*asking
+	for _, w := range k.waiters {
+		p, missing, exact := k.missing(w, now)
+		if p == nil || p.flight != nil {
+			continue
+		}
+		if asks == nil {
+			asks = map[*purse]*asking{}
+		}
+		a := asks[p]
+		if a == nil {
+			a = &asking{alone: exact}
+			asks[p] = a
+		} else if p.alone {
+			missing = a.shared(missing)
+		}
+		for _, m := range missing {
+			a.add(p, m)
+		}
+		a.callers++
+		w.asked = true
+	}
+	for p, a := range asks { // Each purse by itself: the order does not matter.
+		k.sendAsk(p, a, now)
+	}
+}
+
+// asking is an ask in the making.
+type asking struct {
+	lines   []journal.Ask
+	callers int
+	alone   bool // for the first call only, and its least is its floor
+}
+
+// shared keeps of what a later call lacks the meters that the first asks for
+// anyway.
+func (a *asking) shared(missing []lack) []lack {
+	return slices.DeleteFunc(missing, func(m lack) bool { return a.line(m.hand.meter) < 0 })
+}
+
+func (a *asking) line(name journal.Meter) int {
+	return slices.IndexFunc(a.lines, func(l journal.Ask) bool { return l.Meter == name })
+}
+
+// add asks for a meter, or for more of it.
+func (a *asking) add(p *purse, m lack) {
+	if i := a.line(m.hand.meter); i >= 0 {
+		a.lines[i].Want = saturate(a.lines[i].Want, m.want)
+		return
+	}
+	if a.callers > 0 {
+		if len(a.lines) >= linesMost || p.poor(m) {
+			return
+		}
+		a.alone = false
+	}
+	a.lines = append(a.lines, journal.Ask{Meter: m.hand.meter, Least: m.least, Want: m.want})
+}
+
+// lack is what a call misses on one meter.
+type lack struct {
+	hand  *hand
+	least int64
+	want  int64
+}
+
+// missing is what a call misses on the first of its keys where it misses
+// anything; nothing when an ask for it would be refused as the last one was. It
+// is exact when the least is what the call's floor costs.
+func (k *Keeper) missing(w *waiter, now time.Time) (*purse, []lack, bool) {
+	_, output := k.lookAt(w.req, w.prefer, now, stance{waits: true})
+	if output < w.req.Floor || k.lonely(w) {
+		output = w.req.Floor
+	}
+	demands := w.req.Candidates[w.prefer].Demands
+	for _, shared := range [...]bool{false, true} {
+		var p *purse
+		var lacks []lack
+		for j := range demands {
+			d := &demands[j]
+			if !d.enforced() || (d.Key == journal.SharedKey) != shared {
+				continue
+			}
+			least, _ := d.Amount(output)
+			most, _ := d.Amount(w.req.Want)
+			p = k.purse(d.Key)
+			h := p.hand(p.mapped(d.Meter))
+			// A limit that is on its way stands in the log before the ask.
+			if _, known := k.limit(p, d); known {
+				if least == 0 || h.pick(least, now) != nil {
+					continue
+				}
+				unspent, _ := k.balance(p, h.meter, d, now)
+				if p.refused(h, least, unspent) {
+					return nil, nil, false
+				}
+			}
+			lacks = append(lacks, lack{hand: h, least: least, want: max(least, most)})
+		}
+		if len(lacks) > 0 {
+			return p, lacks, output == w.req.Floor
+		}
+	}
+	return nil, nil, false
+}
+
+// lonely: the last ask for one of the call's keys had to queue, so this one asks
+// for no more than it must.
+func (k *Keeper) lonely(w *waiter) bool {
+	return slices.ContainsFunc(w.req.Candidates[w.prefer].Demands, func(d Demand) bool { return k.purse(d.Key).alone })
+}
+
+// poor reports whether a meter may not be able to give what a call behind the
+// first one lacks: then the first must not be made to wait for it.
+func (p *purse) poor(m lack) bool {
+	if entry := p.book.meters[m.hand.meter]; entry != nil {
+		return entry.available(p.book.now) < m.least
+	}
+	bu := p.book.budgets[m.hand.meter.Budget]
+	return !bu.told() || bu.limit < m.least
+}
+
+// sendAsk puts an ask on its way. What is in hand of its meters is too little for
+// one hold, and goes back first, in the same breath: a hold on one meter is from
+// one lease.
+func (k *Keeper) sendAsk(p *purse, a *asking, now time.Time) {
+	for i, line := range a.lines {
+		h := p.hand(line.Meter)
+		p.giveUp(h)
+		if !p.contended(line.Meter) && !p.alone {
+			a.lines[i].Want = saturate(line.Want, h.rate.expect(aheadFor, now))
+		}
+	}
+	p.lastAsk++
+	p.flight = &flight{n: p.lastAsk, lines: a.lines, since: now, alone: a.alone}
+	p.outbox = append(p.outbox, journal.Asked{N: p.lastAsk, TTL: k.cfg.LeaseTTL, Div: shareOf, Asks: a.lines})
+	k.wake()
+}
+
+// askAhead asks for more before what is in hand is used up, at the rate of late.
+func (k *Keeper) askAhead(p *purse, h *hand, d *Demand, now time.Time) {
+	if p.flight != nil || len(k.waiters) > 0 {
+		return
+	}
+	expect := h.rate.expect(aheadFor, now)
+	if expect == 0 || h.free() > expect/2 || p.contended(h.meter) {
+		return
+	}
+	_, pool := k.balance(p, h.meter, d, now)
+	if pool < expect/2 {
+		return // Near the end of a budget nothing is taken for later.
+	}
+	p.lastAsk++
+	p.flight = &flight{n: p.lastAsk, since: now, alone: true}
+	p.flight.lines = []journal.Ask{{Meter: h.meter, Least: 0, Want: expect}}
+	p.outbox = append(p.outbox, journal.Asked{N: p.lastAsk, TTL: k.cfg.LeaseTTL, Div: shareOf, Asks: p.flight.lines})
+	k.wake()
+}
+
+// contended: somebody waits for the meter in the book.
+func (p *purse) contended(name journal.Meter) bool {
+	for _, a := range p.book.queue {
+		if slices.ContainsFunc(a.lines, func(l line) bool { return l.meter.name == name }) {
+			return true
+		}
+	}
+	return false
+}
+
+// yieldContended returns what is in hand of meters that somebody waits for. The
+// calls of ours that could use it have been served before.
+func (k *Keeper) yieldContended(p *purse) {
+	for _, a := range p.book.queue {
+		for _, l := range a.lines {
+			if h := p.hands[l.meter.name]; h != nil && len(h.draws) > 0 {
+				p.giveUp(h)
+				k.wake()
+			}
+		}
+	}
+}
+
+// cancelUnwanted takes our ask out of the queue when no call waits for it.
+func (k *Keeper) cancelUnwanted() {
+	for _, p := range k.purses {
+		if f := p.flight; f == nil || !f.queued || f.givenUp || p.wanted(f) {
+			continue
+		}
+		p.rememberRefusal(p.flight)
+		k.abandon(p)
+	}
+}
+
+func (p *purse) wanted(f *flight) bool {
+	return slices.ContainsFunc(f.lines, func(l journal.Ask) bool { return p.hand(l.Meter).waiting > 0 })
+}
+
+// flushLinger is how long the flusher lets others add to what it appends.
+const flushLinger = time.Millisecond
+
+// flushRetry is the pause after an append that failed.
+const flushRetry = 100 * time.Millisecond
+
+// flusher appends what the purses have to say. It is one goroutine, so what one
+// key says stays in order; what failed is said again, the same entries.
+func (k *Keeper) flusher(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.kick:
+		}
+		if err := k.flush(ctx); err != nil {
+			if ctx.Err() == nil {
+				k.log.Warn("appending to the ledger's log failed; trying again", "error", err)
+			}
+			if !pause(ctx, flushRetry) {
+				return
+			}
+			k.wake()
+		}
+	}
+}
+
+// flush appends the outboxes.
+func (k *Keeper) flush(ctx context.Context) error {
+	k.mu.Lock()
+	records, from := k.gather()
+	k.mu.Unlock()
+	if len(records) == 0 {
+		return nil
+	}
+	err := k.journal.Append(ctx, records...)
+	if err == nil {
+		return nil
+	}
+	// Not to know is to say it again: every entry is known by what it carries.
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for p, n := range from {
+		var again []journal.Event
+		for _, r := range records {
+			if r.Key == p.key && len(again) < n {
+				again = append(again, r.Event)
+			}
+		}
+		p.outbox = append(again, p.outbox...)
+	}
+	return err
+}
+
+// gather empties the outboxes into records of ours.
+func (k *Keeper) gather() ([]journal.Record, map[*purse]int) {
+	var records []journal.Record
+	from := map[*purse]int{}
+	keys := make([]string, 0, len(k.purses))
+	for key, p := range k.purses {
+		if len(p.outbox) > 0 {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		p := k.purses[key]
+		if !p.started {
+			p.started = true
+			p.outbox = append([]journal.Event{journal.EpochStarted{}}, p.outbox...)
+		}
+		for _, ev := range p.outbox {
+			records = append(records, journal.Record{Topic: journal.TopicLedger, Key: key, Event: k.signed(ev)})
+		}
+		from[p] = len(p.outbox)
+		p.outbox = nil
+	}
+	return records, from
+}
+
+// signed fills in our epoch where an entry of ours has none yet.
+func (k *Keeper) signed(ev journal.Event) journal.Event {
+	us := k.cfg.Epoch
+	switch ev := ev.(type) {
+	case journal.EpochStarted:
+		ev.Epoch = us
+		return ev
+	case journal.Asked:
+		ev.Epoch = us
+		return ev
+	case journal.AskCancelled:
+		if ev.Epoch.IsZero() {
+			ev.Epoch = us
+		}
+		return ev
+	case journal.Returned:
+		ev.Epoch = us
+		return ev
+	}
+	return ev
+}

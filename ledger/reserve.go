@@ -1,0 +1,477 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/journal"
+	"github.com/signalbox-dev/signalbox/registry"
+)
+
+// waiter is a call that waits for money.
+type waiter struct {
+	req    *HoldRequest
+	done   chan answer // cap 1
+	prefer int         // the candidate it waits for
+	asked  bool        // an ask for it was sent: it takes what that brought
+	queued bool
+}
+
+type answer struct {
+	held  Held
+	short []Shortage
+	err   error
+}
+
+// Hold sets aside what a call can cost, on all its meters or on none, on the
+// first candidate that has room. Where none has, it waits a bounded time. It
+// returns what is short when the call is refused, and an error only when it
+// cannot know.
+func (k *Keeper) Hold(ctx context.Context, req *HoldRequest) (Held, []Shortage, error) {
+	if err := checkRequest(req); err != nil {
+		return Held{}, nil, err
+	}
+	k.mu.Lock()
+	w, a := k.tryHold(req)
+	k.mu.Unlock()
+	if w == nil {
+		return a.held, a.short, a.err
+	}
+	k.wake()
+	timer := time.NewTimer(k.cfg.LeaseWait + k.cfg.HoldWait)
+	defer timer.Stop()
+	select {
+	case a := <-w.done:
+		return a.held, a.short, a.err
+	case <-timer.C:
+		a = k.lastLook(w)
+	case <-ctx.Done():
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		select {
+		case a := <-w.done: // It was given money in this moment: nobody will use it.
+			k.releaseLocked(a.held)
+		default:
+			k.dequeue(w)
+		}
+		return Held{}, nil, ctx.Err()
+	}
+	return a.held, a.short, a.err
+}
+
+func checkRequest(req *HoldRequest) error {
+	if req.Floor < 0 || req.Want < req.Floor {
+		return fmt.Errorf("ledger: hold: output from %d to %d", req.Floor, req.Want)
+	}
+	if len(req.Candidates) == 0 {
+		return errors.New("ledger: hold: no candidate")
+	}
+	for i := range req.Candidates {
+		demands := req.Candidates[i].Demands
+		for j := range demands {
+			for l := range j {
+				if demands[l].Meter.Budget == demands[j].Meter.Budget && demands[l].Key == demands[j].Key {
+					return fmt.Errorf("ledger: hold: budget %q is asked twice", demands[j].Budget.Name)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// tryHold holds from what is in hand, refuses what the fold says is spent, or
+// makes the call wait.
+func (k *Keeper) tryHold(req *HoldRequest) (*waiter, answer) {
+	if err := k.available(req); err != nil {
+		return nil, answer{err: err}
+	}
+	now := k.now()
+	v := k.look(req, now, newcomer)
+	if v.fits {
+		return nil, answer{held: k.take(req, &v, now)}
+	}
+	if v.hopeless {
+		return nil, answer{short: k.shortages(req, now)}
+	}
+	if err := k.journal.Healthy(); err != nil {
+		return nil, answer{err: fmt.Errorf("%w: %w", ErrJournalUnavailable, err)}
+	}
+	if len(k.waiters) >= waitersMost {
+		return nil, answer{short: k.shortages(req, now)}
+	}
+	w := &waiter{req: req, done: make(chan answer, 1), prefer: v.candidate, queued: true}
+	k.waiters = append(k.waiters, w)
+	k.countWaiting(req, 1)
+	k.serveWaiters()
+	return w, answer{}
+}
+
+// available refuses keys whose books cannot be trusted or are not read yet.
+func (k *Keeper) available(req *HoldRequest) error {
+	if k.fatal != nil {
+		return k.fatal
+	}
+	for i := range req.Candidates {
+		for j := range req.Candidates[i].Demands {
+			if err := k.readyOn(k.purse(req.Candidates[i].Demands[j].Key).partition); err != nil {
+				return err
+			}
+		}
+	}
+	if k.cfg.Mode == ModeClosed {
+		if err := k.journal.Healthy(); err != nil {
+			return fmt.Errorf("%w: %w", ErrJournalUnavailable, err)
+		}
+	}
+	return nil
+}
+
+// lastLook is what a call gets whose wait is over.
+func (k *Keeper) lastLook(w *waiter) answer {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	select {
+	case a := <-w.done:
+		return a
+	default:
+	}
+	now := k.now()
+	k.dequeue(w)
+	if v := k.look(w.req, now, stance{asked: true}); v.fits {
+		return answer{held: k.take(w.req, &v, now)}
+	}
+	if err := k.journal.Healthy(); err != nil {
+		return answer{err: fmt.Errorf("%w: %w", ErrJournalUnavailable, err)}
+	}
+	k.serveWaiters()
+	return answer{short: k.shortages(w.req, now)}
+}
+
+// dequeue takes a call out of the line.
+func (k *Keeper) dequeue(w *waiter) {
+	if !w.queued {
+		return
+	}
+	w.queued = false
+	k.waiters = slices.DeleteFunc(k.waiters, func(o *waiter) bool { return o == w })
+	k.countWaiting(w.req, -1)
+}
+
+func (k *Keeper) countWaiting(req *HoldRequest, n int) {
+	for i := range req.Candidates {
+		for j := range req.Candidates[i].Demands {
+			if d := &req.Candidates[i].Demands[j]; d.enforced() {
+				p := k.purse(d.Key)
+				p.hand(p.mapped(d.Meter)).waiting += n
+			}
+		}
+	}
+}
+
+// serveWaiters gives what is in hand to the calls that wait, first come first
+// served: a call behind another on any meter does not pass it there. What is
+// still missing is asked for.
+func (k *Keeper) serveWaiters() {
+	if len(k.waiters) == 0 {
+		k.cancelUnwanted()
+		return
+	}
+	k.turn++
+	now := k.now()
+	waiting := k.waiters[:0]
+	for _, w := range k.waiters {
+		v := k.look(w.req, now, stance{waits: true, asked: w.asked, turn: k.turn})
+		switch {
+		case v.fits:
+			k.answer(w, answer{held: k.take(w.req, &v, now)})
+		case v.hopeless:
+			k.answer(w, answer{short: k.shortages(w.req, now)})
+		default:
+			w.prefer = v.candidate
+			k.blockMeters(w)
+			waiting = append(waiting, w)
+		}
+	}
+	clear(k.waiters[len(waiting):])
+	k.waiters = waiting
+	k.askForWaiters(now)
+	k.cancelUnwanted()
+}
+
+// answer ends a call's wait.
+func (k *Keeper) answer(w *waiter, a answer) {
+	w.queued = false
+	k.countWaiting(w.req, -1)
+	w.done <- a
+}
+
+// dismissAll ends every wait: with an error, or by looking for calls whose books
+// stopped.
+func (k *Keeper) dismissAll(err error) {
+	waiting := k.waiters[:0]
+	for _, w := range k.waiters {
+		cause := err
+		if cause == nil {
+			cause = k.available(w.req)
+		}
+		if cause == nil {
+			waiting = append(waiting, w)
+			continue
+		}
+		k.answer(w, answer{err: cause})
+	}
+	clear(k.waiters[len(waiting):])
+	k.waiters = waiting
+}
+
+func (k *Keeper) blockMeters(w *waiter) {
+	for i := range w.req.Candidates[w.prefer].Demands {
+		if d := &w.req.Candidates[w.prefer].Demands[i]; d.enforced() {
+			p := k.purse(d.Key)
+			p.hand(p.mapped(d.Meter)).blocked = k.turn
+		}
+	}
+}
+
+// enforced: warn and shadow budgets take no lease; they count settlements.
+func (d *Demand) enforced() bool {
+	return d.Budget.Capacity || d.Budget.Mode == registry.Enforce || d.Budget.Mode == ""
+}
+
+// mapped is the meter that a demand counts on: its own, or the one that values
+// over max_values share.
+func (p *purse) mapped(m journal.Meter) journal.Meter {
+	if p.book.Full(m) {
+		m.Per = OthersPer
+	}
+	return m
+}
+
+// view is what a call would get now.
+type view struct {
+	candidate int
+	fits      bool
+	output    int64
+	hopeless  bool // on every candidate something is spent
+}
+
+// stance is how a call stands to those that wait.
+type stance struct {
+	waits bool   // it is one of them
+	asked bool   // it asked for more once, and takes what there is
+	turn  uint64 // meters blocked in this turn are waited for by earlier calls
+}
+
+// newcomer is a call that does not wait yet: it passes nobody who does.
+var newcomer = stance{}
+
+// look finds the first candidate that fits what is in hand. One that does not,
+// but could be asked for, is waited for rather than passed over: a lease that is
+// not in hand yet is no reason to leave provisioned capacity idle.
+func (k *Keeper) look(req *HoldRequest, now time.Time, st stance) view {
+	v := view{candidate: -1, hopeless: true}
+	held := -1
+	for i := range req.Candidates {
+		switch state, output := k.lookAt(req, i, now, st); state {
+		case inHand:
+			return view{candidate: i, fits: true, output: output}
+		case askable:
+			return view{candidate: i}
+		case heldByOthers:
+			if held < 0 {
+				held = i
+			}
+		}
+	}
+	if held >= 0 {
+		return view{candidate: held}
+	}
+	return v
+}
+
+// state is how a candidate, or one demand, stands.
+type state uint8
+
+const (
+	inHand       state = iota
+	askable            // the book has it, or its limit is on the way
+	heldByOthers       // limit − spent has it, but it is out in holds and leases
+	spent              // limit − spent has not
+)
+
+// lookAt judges one candidate: the worst of its demands, and the largest output
+// that all of them can reach.
+func (k *Keeper) lookAt(req *HoldRequest, i int, now time.Time, st stance) (state, int64) {
+	demands := req.Candidates[i].Demands
+	worst, output := inHand, req.Want
+	for j := range demands {
+		d := &demands[j]
+		if !d.enforced() {
+			continue
+		}
+		s, reach := k.lookOn(req, d, now, st)
+		worst = max(worst, s)
+		output = min(output, d.outputWithin(reach, req.Want))
+	}
+	if worst > inHand || output < req.Floor {
+		return max(worst, askable), output
+	}
+	for j := range demands {
+		d := &demands[j]
+		if !d.enforced() {
+			continue
+		}
+		p := k.purse(d.Key)
+		amount, _ := d.Amount(output)
+		if amount > 0 && p.hand(p.mapped(d.Meter)).pick(amount, now) == nil {
+			return askable, output
+		}
+	}
+	return inHand, output
+}
+
+// lookOn judges one demand: whether its floor can be had, and how much the call
+// may reach for. Calls that wait for the same meter share what is there, each
+// with its floor at least.
+func (k *Keeper) lookOn(req *HoldRequest, d *Demand, now time.Time, st stance) (state, int64) {
+	least, ok := d.Amount(req.Floor)
+	if !ok {
+		return spent, 0
+	}
+	p := k.purse(d.Key)
+	limit, known := k.limit(p, d)
+	switch {
+	case limit == 0 && least > 0:
+		return spent, 0 // A kill switch waits for nobody.
+	case !known && least > limit:
+		return spent, 0
+	case !known:
+		return askable, limit
+	case least == 0 && d.PerMTok == 0:
+		return inHand, 0
+	}
+	h := p.hand(p.mapped(d.Meter))
+	unspent, pool := k.balance(p, h.meter, d, now)
+	if least > unspent {
+		return spent, 0
+	}
+	reach := k.reach(p, h, least, pool, now, st)
+	switch {
+	case reach < least:
+		return heldByOthers, reach
+	case h.blocked == st.turn && st.turn != 0, !st.waits && h.waiting > 0:
+		return askable, reach // There may be enough, but somebody came before.
+	}
+	return inHand, reach // Or askable: lookAt knows, by the output.
+}
+
+// reach is how much of a meter a call may hope for.
+func (k *Keeper) reach(p *purse, h *hand, least, pool int64, now time.Time, st stance) int64 {
+	var most int64
+	if best := h.most(now); best != nil {
+		most = best.free
+	}
+	if st.asked && most >= least || p.queuedByOthers(h.meter, k.cfg.Epoch) {
+		pool = 0 // Not to chase every settlement, and not to push in the queue.
+	} else {
+		pool = saturate(max(pool, 0), h.free())
+	}
+	all := max(most, pool)
+	sharing := int64(h.waiting)
+	if !st.waits {
+		sharing++
+	}
+	return max(all/sharing, min(least, all))
+}
+
+// balance is a meter's limit − spent, and what of it is not out in leases. Log
+// time only moves with entries; where a rolling window's money comes back by time
+// alone, our clock says when to ask, and the fold what to grant.
+func (k *Keeper) balance(p *purse, name journal.Meter, d *Demand, now time.Time) (unspent, pool int64) {
+	m := p.book.meters[name]
+	if m == nil {
+		limit := p.book.budgets[name.Budget].limit
+		return limit, limit
+	}
+	at := p.book.now
+	if d.Budget.Window.Rolling > 0 {
+		at = max(at, now.UnixNano())
+	}
+	return m.unspent(at), m.available(at)
+}
+
+func (p *purse) queuedByOthers(name journal.Meter, us journal.Epoch) bool {
+	for _, a := range p.book.queue {
+		if a.epoch.id == us {
+			continue
+		}
+		if slices.ContainsFunc(a.lines, func(l line) bool { return l.meter.name == name }) {
+			return true
+		}
+	}
+	return false
+}
+
+// take holds what look found: the one place where money in hand becomes a hold.
+func (k *Keeper) take(req *HoldRequest, v *view, now time.Time) Held {
+	demands := req.Candidates[v.candidate].Demands
+	o := &openHold{callID: req.CallID, heldAt: now, parts: make([]journal.HeldOn, 0, 2), drawn: make([]drawn, 0, len(demands))}
+	held := Held{Candidate: v.candidate, Output: v.output, open: o}
+	if req.Key != "" {
+		k.partOn(o, req.Key, len(demands))
+	}
+	for j := range demands {
+		d := &demands[j]
+		amount, _ := d.Amount(v.output)
+		held.Amounts[d.Budget.Unit] = max(held.Amounts[d.Budget.Unit], amount)
+		p := k.purse(d.Key)
+		c := journal.Charge{Meter: p.mapped(d.Meter), Held: amount}
+		position := -1
+		if d.enforced() {
+			h := p.hand(c.Meter)
+			h.used = now
+			h.rate.add(amount, now)
+			if draw := h.pick(amount, now); draw != nil && amount > 0 {
+				draw.free -= amount
+				c.Lease, position = draw.lease.n, draw.position
+			}
+			k.askAhead(p, h, d, now)
+		} else {
+			held.warn(k, p, d, amount, now)
+		}
+		i := k.partOn(o, d.Key, len(demands))
+		if position >= 0 {
+			o.drawn = append(o.drawn, drawn{int32(i), int32(len(o.parts[i].Charges)), int32(position)})
+		}
+		o.parts[i].Charges = append(o.parts[i].Charges, c)
+	}
+	ttl := req.TTL
+	if ttl <= 0 {
+		ttl = k.cfg.HoldTTL
+	}
+	o.expiresAt = req.At.Add(ttl)
+	if req.At.IsZero() {
+		o.expiresAt = now.Add(ttl)
+	}
+	held.Parts, held.ExpiresAt = o.parts, o.expiresAt
+	held.Tightest = k.tightest(demands, now)
+	k.remember(o)
+	return held
+}
+
+// partOn finds or begins a hold's part on a key, with a number of its own.
+func (k *Keeper) partOn(o *openHold, key string, size int) int {
+	for i := range o.parts {
+		if o.parts[i].Key == key {
+			return i
+		}
+	}
+	p := k.purse(key)
+	p.lastHold++
+	o.parts = append(o.parts, journal.HeldOn{Key: key, Hold: journal.HoldID{Epoch: k.cfg.Epoch, N: p.lastHold},
+		Charges: make([]journal.Charge, 0, size)})
+	return len(o.parts) - 1
+}

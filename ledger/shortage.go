@@ -1,0 +1,151 @@
+package ledger
+
+import (
+	"time"
+
+	"github.com/signalbox-dev/signalbox/journal"
+)
+
+// shortages lists what a refused call lacks, on every candidate, each meter once.
+func (k *Keeper) shortages(req *HoldRequest, now time.Time) []Shortage {
+	var short []Shortage
+	seen := map[journal.Meter]bool{}
+	for i := range req.Candidates {
+		for j := range req.Candidates[i].Demands {
+			d := &req.Candidates[i].Demands[j]
+			if !d.enforced() || seen[d.Meter] {
+				continue
+			}
+			seen[d.Meter] = true
+			if sh, lacks := k.shortage(req, d, now); lacks {
+				short = append(short, sh)
+			}
+		}
+	}
+	if len(short) == 0 {
+		// All of them could be had, but the log did not answer in time.
+		for i := range req.Candidates {
+			for j := range req.Candidates[i].Demands {
+				if d := &req.Candidates[i].Demands[j]; d.enforced() {
+					sh := k.describe(d, req.Floor, now)
+					sh.RetryAfter = k.retryHeld()
+					return []Shortage{sh}
+				}
+			}
+		}
+	}
+	return short
+}
+
+func (k *Keeper) shortage(req *HoldRequest, d *Demand, now time.Time) (Shortage, bool) {
+	s, _ := k.lookOn(req, d, now, newcomer)
+	sh := k.describe(d, req.Floor, now)
+	switch s {
+	case spent:
+		sh.Exhausted = true
+		sh.RetryAfter = k.retrySpent(d, sh, now)
+		return sh, true
+	case heldByOthers:
+		sh.RetryAfter = k.retryHeld()
+		return sh, true
+	}
+	return sh, false
+}
+
+// describe is how a demand's meter stands.
+func (k *Keeper) describe(d *Demand, output int64, now time.Time) Shortage {
+	sh := Shortage{Demand: *d}
+	sh.Asked, _ = d.Amount(output)
+	p := k.purse(d.Key)
+	sh.Limit, _ = k.limit(p, d)
+	if m := p.book.meters[p.mapped(d.Meter)]; m != nil {
+		at := p.book.now
+		if d.Budget.Window.Rolling > 0 {
+			at = max(at, now.UnixNano())
+		}
+		sh.Spent, sh.Held = m.tally.spent(at), m.outstanding
+	}
+	if _, _, end, err := Label(d.Budget.Window, d.Budget.Unit, now); err == nil {
+		sh.ResetsAt = end
+	}
+	return sh
+}
+
+// retryHeldLeast and retryHeldMost bound what a refused call is told to wait.
+const (
+	retryHeldLeast = 50 * time.Millisecond
+	retryHeldMost  = time.Minute
+)
+
+// retryHeld is how long holds last, smoothed: about then some of them are settled.
+func (k *Keeper) retryHeld() time.Duration {
+	if k.span == 0 {
+		return time.Second
+	}
+	return min(max(k.span, retryHeldLeast), retryHeldMost)
+}
+
+// retrySpent is when enough of a rolling window has left, or a calendar's window
+// ends; 0 where waiting does not help.
+func (k *Keeper) retrySpent(d *Demand, sh Shortage, now time.Time) time.Duration {
+	if !sh.ResetsAt.IsZero() {
+		return max(sh.ResetsAt.Sub(now), 0)
+	}
+	p := k.purse(d.Key)
+	m := p.book.meters[p.mapped(d.Meter)]
+	if m == nil {
+		return 0
+	}
+	s, rolling := m.tally.(*slide)
+	if !rolling || sh.Asked > sh.Limit {
+		return 0
+	}
+	at := max(p.book.now, now.UnixNano())
+	for m.budget.limit-s.spent(at) < sh.Asked {
+		leaves, _, ok := s.leaves(at)
+		if !ok || leaves <= at {
+			break
+		}
+		at = leaves
+	}
+	return time.Duration(max(at-now.UnixNano(), 0))
+}
+
+// warn notes a warn or shadow budget that this call would pass.
+func (h *Held) warn(k *Keeper, p *purse, d *Demand, amount int64, now time.Time) {
+	limit, known := k.limit(p, d)
+	left := limit
+	if known {
+		left, _ = k.balance(p, p.mapped(d.Meter), d, now)
+	}
+	if amount <= left {
+		return
+	}
+	sh := k.describe(d, h.Output, now)
+	sh.Exhausted = true
+	h.Warnings = append(h.Warnings, sh)
+}
+
+// tightest is the enforced usd meter with the least left.
+func (k *Keeper) tightest(demands []Demand, now time.Time) *Shortage {
+	var tight *Shortage
+	for j := range demands {
+		d := &demands[j]
+		if !d.enforced() || d.Budget.Unit != journal.UnitUSD {
+			continue
+		}
+		p := k.purse(d.Key)
+		h := p.hand(p.mapped(d.Meter))
+		sh := Shortage{Demand: *d}
+		sh.Limit, _ = k.limit(p, d)
+		if m := p.book.meters[h.meter]; m != nil {
+			sh.Spent = m.tally.spent(p.book.now)
+			// What is in hand of ours is nobody's yet.
+			sh.Held = m.outstanding - h.free()
+		}
+		if tight == nil || sh.Limit-sh.Spent-sh.Held < tight.Limit-tight.Spent-tight.Held {
+			tight = &sh
+		}
+	}
+	return tight
+}

@@ -1,0 +1,116 @@
+package ledger
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/signalbox-dev/signalbox/journal"
+)
+
+const (
+	snapshotFile  = "ledger.snapshot"
+	snapshotMagic = "signalbox ledger 1\n"
+)
+
+// saveSnapshot writes the books, and how far each partition is folded, to a file
+// that takes the old one's place whole.
+func (k *Keeper) saveSnapshot() error {
+	if k.cfg.Dir == "" {
+		return nil
+	}
+	k.mu.Lock()
+	data := k.encodeSnapshot()
+	k.mu.Unlock()
+	path := filepath.Join(k.cfg.Dir, snapshotFile)
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write the ledger's snapshot: %w", err)
+	}
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write the ledger's snapshot: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("write the ledger's snapshot: %w", err)
+	}
+	return nil
+}
+
+func (k *Keeper) encodeSnapshot() []byte {
+	w := &writer{buf: []byte(snapshotMagic)}
+	w.uint(uint64(journal.Rules))
+	w.uint(uint64(len(k.partitions)))
+	for _, part := range k.partitions {
+		w.int(part.next)
+	}
+	w.uint(uint64(len(k.purses)))
+	for _, key := range slices.Sorted(maps.Keys(k.purses)) {
+		w.string(string(k.purses[key].book.Encode()))
+	}
+	sum := sha256.Sum256(w.buf)
+	return append(w.buf, sum[:]...)
+}
+
+// loadSnapshot begins where a snapshot ends. One that is damaged or of other
+// rules is not used: the log is folded from its beginning, if it is all there.
+func (k *Keeper) loadSnapshot() error {
+	if k.cfg.Dir == "" {
+		return nil
+	}
+	data, err := os.ReadFile(filepath.Join(k.cfg.Dir, snapshotFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the ledger's snapshot: %w", err)
+	}
+	next, books, err := decodeSnapshot(data)
+	if err != nil {
+		k.log.Warn("the ledger's snapshot is of no use; folding the whole log", "error", err)
+		return nil
+	}
+	if len(next) != len(k.partitions) {
+		return fmt.Errorf("the snapshot is of %d partitions and the log has %d: the number of partitions must never change", len(next), len(k.partitions))
+	}
+	for i := range next {
+		k.partitions[i].next = next[i]
+	}
+	for _, b := range books {
+		k.purses[b.key] = newPurse(b.key, k.journal.PartitionFor(journal.TopicLedger, b.key), b)
+	}
+	return nil
+}
+
+func decodeSnapshot(data []byte) ([]int64, []*Book, error) {
+	body, ok := bytes.CutPrefix(data, []byte(snapshotMagic))
+	if !ok || len(body) < sha256.Size {
+		return nil, nil, errors.New("it is not a snapshot of this version")
+	}
+	end := len(data) - sha256.Size
+	if sha256.Sum256(data[:end]) != [32]byte(data[end:]) {
+		return nil, nil, errors.New("its checksum is wrong")
+	}
+	r := &reader{rest: body[:len(body)-sha256.Size]}
+	if rules := r.uint(); rules != uint64(journal.Rules) {
+		return nil, nil, fmt.Errorf("its rules are %d, ours %d", rules, journal.Rules)
+	}
+	next := make([]int64, r.count())
+	for i := range next {
+		next[i] = r.int()
+	}
+	books := make([]*Book, r.count())
+	for i := range books {
+		b, err := DecodeBook([]byte(r.string()))
+		if err != nil {
+			return nil, nil, err
+		}
+		books[i] = b
+	}
+	return next, books, r.err
+}
