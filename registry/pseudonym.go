@@ -1,13 +1,8 @@
 package registry
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
-	"hash"
 	"log/slog"
-	"sync"
 )
 
 // pseudonymBytes is how much of the MAC is kept: two of a tenant's names meet by
@@ -20,11 +15,11 @@ const pseudonymBytes = 16
 //
 // Another secret makes other pseudonyms: a budget per user then counts everyone
 // from zero, so the secret of this purpose is not rotated with the others.
-type Pseudonymiser struct{ macs sync.Pool }
+type Pseudonymiser struct{ macs *macs }
 
 // NewPseudonymiser makes one of the secret derived for the purpose "pseudonym".
 func NewPseudonymiser(secret [32]byte) *Pseudonymiser {
-	return &Pseudonymiser{macs: sync.Pool{New: func() any { return hmac.New(sha256.New, secret[:]) }}}
+	return &Pseudonymiser{newMACs(secret)}
 }
 
 // String and LogValue hide the secret.
@@ -39,15 +34,6 @@ func (p *Pseudonymiser) Pseudonym(tenant, kind, name string) string {
 	if name == "" {
 		return ""
 	}
-	mac := p.macs.Get().(hash.Hash)
-	defer p.macs.Put(mac)
-	mac.Reset()
-	// Lengths stand first, so that no two triples are the same bytes.
-	message := make([]byte, 0, 512)
-	for _, part := range [...]string{tenant, kind, name} {
-		message = append(binary.BigEndian.AppendUint32(message, uint32(len(part))), part...)
-	}
-	mac.Write(message)
-	var sum [sha256.Size]byte
-	return hex.EncodeToString(mac.Sum(sum[:0])[:pseudonymBytes])
+	sum := p.macs.ofAll(tenant, kind, name)
+	return hex.EncodeToString(sum[:pseudonymBytes])
 }

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -89,17 +88,14 @@ func SameSecret(a, b string) bool {
 }
 
 // KeyHasher turns a printed key into what is stored of it.
-type KeyHasher struct {
-	current  [32]byte
-	previous *[32]byte
-}
+type KeyHasher struct{ current, previous *macs }
 
 // NewKeyHasher makes a hasher of the secrets derived for the purpose "key-hash".
 // Keys made under the previous secret are found until they are rotated.
 func NewKeyHasher(current [32]byte, previous ...[32]byte) KeyHasher {
-	h := KeyHasher{current: current}
+	h := KeyHasher{current: newMACs(current)}
 	if len(previous) > 0 {
-		h.previous = &previous[0]
+		h.previous = newMACs(previous[0])
 	}
 	return h
 }
@@ -114,32 +110,22 @@ func (h KeyHasher) GoString() string { return h.String() }
 func (h KeyHasher) LogValue() slog.Value { return slog.StringValue(h.String()) }
 
 // hashes are the ways in which a key can be stored: for each kind, what the
-// stored hash of a secret may be. Another product's keys are imported by adding
-// theirs here.
-var hashes = map[string]func(h KeyHasher, secret string) [][sha256.Size]byte{
-	HashHMAC: func(h KeyHasher, secret string) [][sha256.Size]byte {
-		sums := [][sha256.Size]byte{keyed(h.current, secret)}
-		if h.previous != nil {
-			sums = append(sums, keyed(*h.previous, secret))
-		}
-		return sums
+// stored hash of a secret may be, the newest first. Another product's keys are
+// imported by adding theirs here.
+var hashes = map[string][]func(h KeyHasher, secret string) (sum [sha256.Size]byte, ok bool){
+	HashHMAC: {
+		func(h KeyHasher, secret string) ([sha256.Size]byte, bool) { return h.current.tryOf(secret) },
+		func(h KeyHasher, secret string) ([sha256.Size]byte, bool) { return h.previous.tryOf(secret) },
 	},
-	HashPlain: func(_ KeyHasher, secret string) [][sha256.Size]byte {
-		return [][sha256.Size]byte{sha256.Sum256([]byte(secret))}
+	HashPlain: {
+		func(_ KeyHasher, secret string) ([sha256.Size]byte, bool) { return sha256.Sum256([]byte(secret)), true },
 	},
 }
 
 // hash is how new keys are stored.
 func (h KeyHasher) hash(secret string) []byte {
-	sum := keyed(h.current, secret)
+	sum := h.current.of(secret)
 	return sum[:]
-}
-
-func keyed(key [32]byte, secret string) (sum [sha256.Size]byte) {
-	mac := hmac.New(sha256.New, key[:])
-	mac.Write([]byte(secret))
-	mac.Sum(sum[:0])
-	return sum
 }
 
 // keyHash finds a key by what is stored of it.
@@ -166,7 +152,11 @@ func (s *Snapshot) Authenticate(h KeyHasher, secret string, now time.Time) (*Key
 		return nil, KeyUnknown
 	}
 	for _, kind := range kinds {
-		for _, sum := range hashes[kind](h, secret) {
+		for _, hash := range hashes[kind] {
+			sum, ok := hash(h, secret)
+			if !ok {
+				continue
+			}
 			if k, ok := s.keys.byHash[keyHash{kind, sum}]; ok && subtle.ConstantTimeCompare(k.Hash, sum[:]) == 1 {
 				return k, k.problem(now)
 			}

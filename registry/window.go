@@ -26,9 +26,9 @@ const wantWindow = "write {every: month, zone: Europe/Berlin}, {rolling: 1m} or 
 var everyNames = [...]string{journal.EveryHour: "hour", journal.EveryDay: "day", journal.EveryWeek: "week",
 	journal.EveryMonth: "month", journal.EveryQuarter: "quarter", journal.EveryYear: "year"}
 
-// zonesText lists the time zones of the rules compiled into the program
-// (time/tzdata), one a line, sorted. The system's own zones are not asked: two
-// replicas could then disagree on whether a file is valid.
+// zonesText lists the time zones whose rules the ledger has compiled in, one a
+// line, sorted; a test holds the two together. The system's own zones are not
+// asked: two replicas could then disagree on whether a file is valid.
 //
 //go:embed zones.txt
 var zonesText string
