@@ -146,7 +146,7 @@ type counting func(raw []byte) int64
 func (r *reader) value(count counting) *Problem {
 	switch r.kind() {
 	case '{':
-		return r.object(markers, func(name string) *Problem {
+		return r.fields(markers, false, func(name string) *Problem {
 			switch name {
 			case "cache_control":
 				return r.cacheControl()
@@ -246,7 +246,7 @@ func (r *reader) metadata() *Problem {
 	if null, p := r.null(); null || p != nil {
 		return p
 	}
-	return r.object(metadataFields, func(name string) *Problem {
+	return r.fields(metadataFields, false, func(name string) *Problem {
 		if name == unknown || r.kind() != '"' {
 			return r.skip()
 		}

@@ -299,6 +299,20 @@ func TestADuplicateOfAKeyThatIsReadIsMalformed(t *testing.T) {
 	}
 }
 
+// A provider written in Go takes another case for the same name.
+func TestAKeyThatIsReadInAnotherCaseIsMalformed(t *testing.T) {
+	for _, body := range []string{
+		chatWith(`"MAX_TOKENS":100000`), chatWith(`"max_tokens":1,"Max_Tokens":100000`), chatWith(`"me\u017f\u017fages":[]`),
+		chatWith(`"Model":"dear"`), `{"model":"m","messages":[{"content":[{"Type":"image_url"}]}]}`,
+	} {
+		if _, p := llm.Parse(chat, []byte(body), true); p == nil || p.Code != "malformed" || !strings.Contains(p.Message, "another case") {
+			t.Errorf("%s: %+v", body, p)
+		}
+	}
+	// Where names are the caller's own, they are.
+	read(t, chat, chatWith(`"metadata":{"User_ID":"1"},"tools":[{"function":{"parameters":{"CACHE_CONTROL":{}}}}]`))
+}
+
 func TestADuplicateOfWhatNobodyReadsPasses(t *testing.T) {
 	read(t, chat, chatWith(`"logit_bias":{"1":1,"1":2},"extra":1,"extra":2`))
 	read(t, chat, `{"model":"x","messages":[{"role":"user","content":"a","note":1,"note":2}],"tools":[{"function":{"parameters":{"a":1,"a":2}}}]}`)

@@ -136,8 +136,15 @@ func (r *reader) pass() *Problem {
 // value. names are those that are read at this level; for every other one visit
 // is called with unknown. A name of names that comes twice is malformed, however
 // it is escaped: one parser keeps the first, another the last, and the price
-// must not depend on which.
+// must not depend on which. A name that differs from one of names only by case is
+// malformed too: a provider written in Go takes "Max_Tokens" for max_tokens.
 func (r *reader) object(names []string, visit func(name string) *Problem) *Problem {
+	return r.fields(names, true, visit)
+}
+
+// fields is object for a level where callers may have names of their own, so that
+// another case is another name when exact is false.
+func (r *reader) fields(names []string, exact bool, visit func(name string) *Problem) *Problem {
 	if p := r.want('{', "an object"); p != nil {
 		return p
 	}
@@ -158,6 +165,10 @@ func (r *reader) object(names []string, visit func(name string) *Problem) *Probl
 				return r.duplicate(name, int(seen[i]-1), key.start)
 			}
 			seen[i] = int32(key.start) + 1
+		} else if exact {
+			if i := matchFold(names, r.body[key.start:key.end]); i >= 0 {
+				return r.malformed(key.start, "%s is spelt in another case", names[i])
+			}
 		}
 		r.path = append(r.path, step{name: name})
 		if p := visit(name); p != nil {
@@ -170,21 +181,34 @@ func (r *reader) object(names []string, visit func(name string) *Problem) *Probl
 
 // match finds a quoted name, as the body spells it, in names; -1 if it is none.
 func match(names []string, quoted []byte) int {
-	plain := quoted[1 : len(quoted)-1]
-	if bytes.IndexByte(plain, '\\') >= 0 {
-		// "mod\u0065l" is model to every provider.
-		unquoted, err := jsontext.AppendUnquote(nil, quoted)
-		if err != nil {
-			return -1 // cannot be: the parser has let it through
-		}
-		plain = unquoted
-	}
+	plain := unquote(quoted)
 	for i, name := range names {
 		if name == string(plain) {
 			return i
 		}
 	}
 	return -1
+}
+
+// matchFold finds a quoted name in names whatever its case; -1 if it is none.
+func matchFold(names []string, quoted []byte) int {
+	plain := unquote(quoted)
+	for i, name := range names {
+		if strings.EqualFold(name, string(plain)) {
+			return i
+		}
+	}
+	return -1
+}
+
+// unquote is what a quoted name says: "mod\u0065l" is model to every provider.
+func unquote(quoted []byte) []byte {
+	plain := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(plain, '\\') < 0 {
+		return plain
+	}
+	unquoted, _ := jsontext.AppendUnquote(nil, quoted) // the parser has let it through: it cannot fail
+	return unquoted
 }
 
 // array reads an array and calls each to take its elements.

@@ -12,7 +12,7 @@ const (
 	perMessage     = 16   // OpenAI's cookbook: 3, and 1 for a name; harmony's channel markers: about 12
 	perPart        = 8    // separators between the parts of one message
 	perTool        = 32   // the wrapping of one tool
-	perToolset     = 1024 // once, when there are tools: Anthropic's tool prompt is at most about 800
+	perToolset     = 1024 // once, when there are tools: Anthropic's tool prompt is 159 to 530 by model
 	perBuiltInTool = 2048 // a tool whose schema the provider writes: computer use is 735, the editor 700
 	perFeature     = 512  // thinking, structured output, citations: a few lines of the provider's each
 	perValue       = 6    // quotes, separator, line break and indent of one value of a rendered schema

@@ -132,10 +132,10 @@ func TestTemplatesAreCounted(t *testing.T) {
 	toolsOf := func(route llm.Route, tools string) int64 {
 		return count(route, `{"model":"m","messages":[],"tools":[`+tools+`]}`)
 	}
-	if n := toolsOf(messages, `{"name":"f","input_schema":{}}`) - toolsOf(messages, ""); n < 804+20 {
+	if n := toolsOf(messages, `{"name":"f","input_schema":{}}`) - toolsOf(messages, ""); n < 530+20 {
 		t.Errorf("one tool brings Anthropic's tool prompt: %d", n)
 	}
-	if n := toolsOf(messages, `{"type":"computer_20251124","name":"c"}`) - toolsOf(messages, ""); n < 804+735+499 {
+	if n := toolsOf(messages, `{"type":"computer_20251124","name":"c"}`) - toolsOf(messages, ""); n < 530+735+499 {
 		t.Errorf("computer use brings a schema of the provider's: %d", n)
 	}
 	if n := count(messages, messagesWith(`"thinking":{"type":"adaptive"}`)) - count(messages, messagesWith("")); n < 100 {
