@@ -3,17 +3,20 @@ package registry
 import "strings"
 
 // Attributes is the flat map that budgets match on and that per values are read
-// from: who calls, what for and where to. User, Session and Agent are readable
-// here, as match spells them; what goes into a meter is their pseudonym, which
-// the caller of Get puts in their place.
+// from: who calls, what for and where to.
 type Attributes struct {
 	Tenant, Team, App, Key string
-	User, Session, Agent   string
-	Model, Deployment      string
-	Provider, Region       string
-	Gateway, Dialect       string
-	PromptHash             string
-	Tags                   map[string]string
+	// User, Session and Agent are what meters are named by: pseudonyms. The
+	// readable names below are what a registry file's match spells; where one is
+	// empty, match compares what stands above.
+	User, Session, Agent             string
+	UserName, SessionName, AgentName string
+
+	Model, Deployment string
+	Provider, Region  string
+	Gateway, Dialect  string
+	PromptHash        string
+	Tags              map[string]string
 }
 
 // tagPrefix stands before a tag's name where an attribute is named.
@@ -63,12 +66,29 @@ func parseAttribute(name string) (a attribute, tag string, ok bool) {
 	return 0, "", false
 }
 
-// Get is the attribute of this name ("app", "tags.feature"); empty when the call
-// has no value for it.
+// Get is the attribute of this name ("app", "tags.feature") as meters are named by
+// it; empty when the call has no value for it.
 func (a *Attributes) Get(name string) string {
 	attr, tag, ok := parseAttribute(name)
 	if !ok {
 		return ""
+	}
+	return a.value(attr, tag)
+}
+
+// matched is the attribute as a match spells it.
+func (a *Attributes) matched(attr attribute, tag string) string {
+	readable := ""
+	switch attr {
+	case attrUser:
+		readable = a.UserName
+	case attrSession:
+		readable = a.SessionName
+	case attrAgent:
+		readable = a.AgentName
+	}
+	if readable != "" {
+		return readable
 	}
 	return a.value(attr, tag)
 }

@@ -86,7 +86,7 @@ func (b *Budget) Matches(a *Attributes) bool {
 }
 
 func (m *matcher) matches(a *Attributes) bool {
-	v := a.value(m.attr, m.tag)
+	v := a.matched(m.attr, m.tag)
 	if v == "" {
 		return false
 	}

@@ -86,6 +86,8 @@ budgets:
 	}{
 		{"app a", registry.Attributes{Tenant: "acme", App: "a"}, []string{"z-all", "any", "only-a"}},
 		{"app b, a user", registry.Attributes{Tenant: "acme", App: "b", User: "alice"}, []string{"z-all", "alice", "any"}},
+		{"a user whose meters have a pseudonym", registry.Attributes{Tenant: "acme", App: "b", User: "5f2c", UserName: "alice"}, []string{"z-all", "alice", "any"}},
+		{"a pseudonym that is somebody's name", registry.Attributes{Tenant: "acme", App: "b", User: "alice", UserName: "mallory"}, []string{"z-all", "any"}},
 		{"an app that no budget names", registry.Attributes{Tenant: "acme", App: "c", User: "alice"}, []string{"z-all", "any"}},
 		{"a tag", registry.Attributes{Tenant: "acme", App: "a", Tags: map[string]string{"env": "test"}}, []string{"z-all", "any", "only-a", "tagged"}},
 		{"another tag", registry.Attributes{Tenant: "acme", App: "a", Tags: map[string]string{"env": "dev"}}, []string{"z-all", "any", "only-a"}},
