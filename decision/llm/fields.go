@@ -217,6 +217,11 @@ func (r *reader) cacheBreakpoint() *Problem {
 	return r.value(plainTokens)
 }
 
+const (
+	maxMessages = 100_000 // Anthropic's own limit
+	maxPieces   = 1 << 20
+)
+
 // promptArray takes messages: an array whose every element is one turn.
 func (r *reader) promptArray(each func() *Problem) *Problem {
 	r.prompt = true
@@ -227,7 +232,14 @@ func (r *reader) promptArray(each func() *Problem) *Problem {
 		r.ask.Messages++
 		r.cost += perMessage
 		r.turn(false)
-		return each()
+		if p := each(); p != nil {
+			return p
+		}
+		if r.ask.Messages > maxMessages || len(r.ask.texts) > maxPieces {
+			return &Problem{Code: codeTooLarge, Param: r.where(), Offset: r.start(),
+				Message: "the prompt has more messages, or more parts, than any provider takes"}
+		}
+		return nil
 	})
 	r.prompt = false
 	return p

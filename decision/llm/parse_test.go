@@ -241,6 +241,16 @@ func TestEightMebibytesAreRead(t *testing.T) {
 	}
 }
 
+func TestAPromptInMillionsOfPiecesIsTooLarge(t *testing.T) {
+	for _, turns := range []string{
+		strings.Repeat(`{},`, 100_001) + `{}`, `{"content":[` + strings.Repeat(`"",`, 1<<20) + `""]}`,
+	} {
+		if _, p := llm.Parse(chat, []byte(`{"model":"m","messages":[`+turns+`]}`), true); p == nil || p.Code != "too_large" {
+			t.Errorf("%.40s…: %+v", turns, p)
+		}
+	}
+}
+
 // Every key that is read is a key that a provider may read differently when it
 // is there twice.
 func TestADuplicateOfAKeyThatIsReadIsMalformed(t *testing.T) {
