@@ -1,6 +1,10 @@
 package ledger
 
-import "io"
+import (
+	"fmt"
+	"io"
+	"strings"
+)
 
 // ZoneData is a zone's compiled-in rules, for a test that plants them elsewhere.
 func ZoneData(name string) ([]byte, error) {
@@ -14,4 +18,16 @@ func ZoneData(name string) ([]byte, error) {
 	}
 	defer f.Close()
 	return io.ReadAll(f)
+}
+
+// QueueOf lists who waits in a book, in order.
+func QueueOf(b *Book) string {
+	if len(b.queue) == 0 {
+		return "empty"
+	}
+	var who []string
+	for _, a := range b.queue {
+		who = append(who, fmt.Sprintf("%c %d", a.epoch.id[0], a.n))
+	}
+	return strings.Join(who, ", ")
 }
