@@ -150,16 +150,13 @@ var notSettings = []string{"query", "database", "default_format", "client_protoc
 
 var settingName = regexp.MustCompile(`^[a-z][a-zA-Z0-9_]*$`)
 
-// prepare sets the session's database, settings and parameters. The database of
-// a statement that makes it need not exist yet: USE is skipped when it fails, and
-// the statement then says what is missing itself.
+// prepare sets the session's database, settings and parameters. A database that
+// is not there is an error, as it is on a server: the engine's own first database
+// takes the names of tables for names of files.
 func prepare(s session, params url.Values) error {
 	if db := params.Get("database"); db != "" && db != "default" {
 		if _, err := s.query("USE "+quoteName(db), "Null"); err != nil {
-			var e *exception
-			if !errors.As(err, &e) || e.Code != 81 {
-				return err
-			}
+			return err
 		}
 	}
 	var sets []string
