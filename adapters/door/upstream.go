@@ -35,8 +35,8 @@ func deployment(d *registry.Deployment, route llm.Route, known bool, asked strin
 	if base.Scheme != "" {
 		out.Scheme = base.Scheme
 	}
-	if known {
-		out.Path = upstreamPath(p, strings.TrimSuffix(base.EscapedPath(), "/"), d.UpstreamModel, route.Endpoint)
+	if operation, ok := endpoints[route.Endpoint]; known && ok {
+		out.Path = upstreamPath(p, strings.TrimSuffix(base.EscapedPath(), "/"), d.UpstreamModel, operation)
 	}
 	return out
 }
@@ -47,8 +47,7 @@ func deployment(d *registry.Deployment, route llm.Route, known bool, asked strin
 //	azure-openai               /openai/deployments/{model}/chat/completions?api-version=…,
 //	                           or /openai/v1/… where no dated version is configured
 //	anthropic                  base URL + /v1/messages; the /v1 is not said twice
-func upstreamPath(p *registry.Provider, base, model string, endpoint llm.Endpoint) string {
-	operation := endpoints[endpoint]
+func upstreamPath(p *registry.Provider, base, model, operation string) string {
 	switch p.Kind {
 	case registry.ProviderAzureOpenAI:
 		base = strings.TrimSuffix(base, "/openai")
