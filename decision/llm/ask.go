@@ -98,22 +98,6 @@ const (
 	KindModel Kind = "model"
 )
 
-// Problem is why a body cannot be read. Its message says where, by byte offset
-// and key path, and never quotes the caller's text.
-type Problem struct {
-	Code    string // malformed, too_large
-	Message string
-	Param   string // the key path, "" when the body as a whole is meant
-	Offset  int    // in the body; -1 when there is no place to point at
-}
-
-func (p *Problem) Error() string { return p.Code + ": " + p.Message }
-
-const (
-	codeMalformed = "malformed"
-	codeTooLarge  = "too_large"
-)
-
 // span is a half-open range of bytes of the body. No value stands at its very
 // start, so an empty span is a span that is not there.
 type span struct{ start, end int }

@@ -198,7 +198,7 @@ func (r *reader) chatImage() *Problem {
 	return p
 }
 
-var toolFields = []string{"type", "max_uses", "cache_control", "prompt_cache_breakpoint"}
+var toolFields = []string{"type", "max_uses", "name", "function", "custom", "cache_control", "prompt_cache_breakpoint"}
 
 // chatTools takes tools or functions. A tool that is neither a function nor
 // custom is run by the provider.
@@ -211,11 +211,13 @@ func (r *reader) chatTools() *Problem {
 	})
 }
 
-// tool takes one tool; callers tells the types that the caller runs itself.
+// tool takes one tool; callers tells the types that the caller runs itself. A
+// tool without a type is the caller's if it has a name or a function, as legacy
+// functions and Anthropic's tools have.
 func (r *reader) tool(callers func(kind string) bool) *Problem {
 	r.ask.Tools++
 	r.cost += perTool
-	kind, uses := "", int64(0)
+	kind, uses, own := "", int64(0), false
 	p := r.object(toolFields, func(name string) (p *Problem) {
 		switch {
 		case name == "type" && r.kind() == '"':
@@ -229,13 +231,15 @@ func (r *reader) tool(callers func(kind string) bool) *Problem {
 			return r.cacheControl()
 		case name == "prompt_cache_breakpoint":
 			return r.cacheBreakpoint()
+		case name == "name", name == "function", name == "custom":
+			own = true
 		}
 		r.name(renderedTokens)
 		return r.value(renderedTokens)
 	})
-	if p == nil && kind != "" && !callers(kind) {
+	if own = own && kind == "" || callers(kind); p == nil && !own {
 		r.cost += perBuiltInTool
-		r.note(Unbounded{Field: r.where() + ".type", Kind: KindTool, Max: uses, Why: "a tool that the provider runs"})
+		r.note(Unbounded{Field: r.where(), Kind: KindTool, Max: uses, Why: "a tool that the provider runs"})
 	}
 	return p
 }

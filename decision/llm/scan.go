@@ -3,12 +3,9 @@ package llm
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -252,181 +249,10 @@ func (r *reader) want(kind jsontext.Kind, what string) *Problem {
 	}
 }
 
-// text takes a string and unescapes it.
-func (r *reader) text() (string, span, *Problem) {
-	if p := r.want('"', "a string"); p != nil {
-		return "", span{}, p
-	}
-	at, p := r.raw()
-	if p != nil {
-		return "", span{}, p
-	}
-	quoted := r.body[at.start:at.end]
-	if plain := quoted[1 : len(quoted)-1]; bytes.IndexByte(plain, '\\') < 0 {
-		return string(plain), at, nil
-	}
-	unquoted, err := jsontext.AppendUnquote(nil, quoted)
-	if err != nil {
-		return "", span{}, r.malformed(at.start, "%s is not a string that can be read", r.subject())
-	}
-	return string(unquoted), at, nil
-}
-
-// optionalText takes a string or a null.
-func (r *reader) optionalText() (string, *Problem) {
-	if null, p := r.null(); null || p != nil {
-		return "", p
-	}
-	s, _, p := r.text()
-	return s, p
-}
-
-// boolean takes a boolean or a null, which is false.
-func (r *reader) boolean() (bool, span, *Problem) {
-	kind := r.kind()
-	if kind != 't' && kind != 'f' && kind != 'n' {
-		if p := r.want('t', "true or false"); p != nil {
-			return false, span{}, p
-		}
-	}
-	at, p := r.raw()
-	return kind == 't', at, p
-}
-
-// whole takes a whole number from least to most, or a null, which is said = false.
-func (r *reader) whole(least, most int64) (n int64, said bool, at span, p *Problem) {
-	what := "a positive whole number"
-	if least == 0 {
-		what = "a whole number, 0 or more"
-	}
-	if r.kind() == 'n' {
-		at, p = r.raw()
-		return 0, false, at, p
-	}
-	if p = r.want('0', what); p != nil {
-		return 0, false, at, p
-	}
-	if at, p = r.raw(); p != nil {
-		return 0, false, at, p
-	}
-	n, ok := wholeNumber(r.body[at.start:at.end])
-	switch {
-	case !ok || n < least:
-		return 0, false, at, r.malformed(at.start, "%s must be %s", r.subject(), what)
-	case n > most:
-		return 0, false, at, r.malformed(at.start, "%s must be at most %d", r.subject(), most)
-	}
-	return n, true, at, nil
-}
-
-// wholeNumber reads a JSON number that is whole, in any spelling (1024, 1024.0,
-// 1.024e3): providers' parsers take them all. Above 2⁵³ it answers 2⁵³, which is
-// more than any limit here.
-func wholeNumber(raw []byte) (int64, bool) {
-	if len(raw) <= 15 {
-		if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
-			return n, true
-		}
-	}
-	f, err := strconv.ParseFloat(string(raw), 64)
-	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return 0, false
-	}
-	const exact = 1 << 53
-	switch {
-	case f != math.Trunc(f): // infinities are whole
-		return 0, false
-	case f > exact:
-		return exact, true
-	case f < -exact:
-		return -exact, true
-	}
-	return int64(f), true
-}
-
 // finish checks that nothing follows the document.
 func (r *reader) finish() *Problem {
 	if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return r.malformed(r.start(), "the body goes on after its end")
 	}
 	return nil
-}
-
-// subject names what is being read, for the start of a sentence.
-func (r *reader) subject() string {
-	if w := r.where(); w != "" {
-		return w
-	}
-	return "the body"
-}
-
-// malformed says what is wrong and where. Arguments are ours: key paths, numbers
-// and names of kinds, never the caller's text.
-func (r *reader) malformed(offset int, format string, args ...any) *Problem {
-	return &Problem{
-		Code:    codeMalformed,
-		Message: fmt.Sprintf(format, args...) + fmt.Sprintf(" (byte %d)", offset),
-		Param:   r.where(),
-		Offset:  offset,
-	}
-}
-
-func (r *reader) duplicate(name string, first, second int) *Problem {
-	r.path = append(r.path, step{name: name})
-	return &Problem{
-		Code: codeMalformed,
-		Message: fmt.Sprintf("%s is there twice, at bytes %d and %d: the provider may read the other one",
-			r.subject(), first, second),
-		Param:  r.where(),
-		Offset: second,
-	}
-}
-
-// broken says where a body stops being JSON. The parser's own words may quote
-// the body, so none of them are passed on.
-func (r *reader) broken(err error) *Problem {
-	offset := r.start()
-	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		offset = int(syntax.ByteOffset)
-	}
-	switch why := err.Error(); {
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return r.malformed(len(r.body), "the body ends in the middle")
-	case strings.Contains(why, "depth"):
-		return r.malformed(offset, "the body is nested too deep")
-	case strings.Contains(why, "UTF-8"):
-		return r.malformed(firstInvalid(r.body), "the body is not UTF-8")
-	default:
-		return r.malformed(offset, "the body is not JSON")
-	}
-}
-
-// firstInvalid is the offset of the first byte that is not UTF-8.
-func firstInvalid(b []byte) int {
-	for i := 0; i < len(b); {
-		c, size := utf8.DecodeRune(b[i:])
-		if c == utf8.RuneError && size == 1 {
-			return i
-		}
-		i += size
-	}
-	return len(b)
-}
-
-func kindName(k jsontext.Kind) string {
-	switch k {
-	case 'n':
-		return "null"
-	case 't', 'f':
-		return "a boolean"
-	case '"':
-		return "a string"
-	case '0':
-		return "a number"
-	case '{':
-		return "an object"
-	case '[':
-		return "an array"
-	}
-	return "nothing"
 }

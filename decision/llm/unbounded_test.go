@@ -28,9 +28,10 @@ func TestEachFieldThatBillsBeyondTheBodyIsNamed(t *testing.T) {
 		{chat, chatWith(`"plugins":[{"id":"web"}]`), "plugins", llm.KindTool, 0},
 		{chat, chatWith(`"data_sources":[{"type":"azure_search"}]`), "data_sources", llm.KindTool, 0},
 		{chat, chatWith(`"background":true`), "background", llm.KindTool, 0},
-		{chat, chatWith(`"tools":[{"type":"function","function":{}},{"type":"web_search"}]`), "tools[1].type", llm.KindTool, 0},
-		{chat, chatWith(`"tools":[{"type":"mcp","server_url":"x"}]`), "tools[0].type", llm.KindTool, 0},
-		{chat, chatWith(`"tools":[{"type":"something_new"}]`), "tools[0].type", llm.KindTool, 0},
+		{chat, chatWith(`"tools":[{"type":"function","function":{}},{"type":"web_search"}]`), "tools[1]", llm.KindTool, 0},
+		{chat, chatWith(`"tools":[{"type":"mcp","server_url":"x"}]`), "tools[0]", llm.KindTool, 0},
+		{chat, chatWith(`"tools":[{"type":"something_new"}]`), "tools[0]", llm.KindTool, 0},
+		{chat, chatWith(`"tools":[{"google_search":{}}]`), "tools[0]", llm.KindTool, 0},
 		// OpenAI: state and files by reference.
 		{chat, chatWith(`"previous_response_id":"r"`), "previous_response_id", llm.KindInput, 0},
 		{chat, chatWith(`"conversation":"c"`), "conversation", llm.KindInput, 0},
@@ -55,14 +56,14 @@ func TestEachFieldThatBillsBeyondTheBodyIsNamed(t *testing.T) {
 		{chat, chatWith(`"fallbacks":["a"]`), "fallbacks", llm.KindModel, 0},
 
 		// Anthropic: tools that the provider runs.
-		{messages, messagesWith(`"tools":[{"type":"web_search_20250305","name":"web_search","max_uses":5}]`), "tools[0].type", llm.KindTool, 5},
-		{messages, messagesWith(`"tools":[{"name":"web_search","max_uses":3,"type":"web_search_20260318"}]`), "tools[0].type", llm.KindTool, 3},
-		{messages, messagesWith(`"tools":[{"type":"web_search_20250305","name":"web_search"}]`), "tools[0].type", llm.KindTool, 0},
-		{messages, messagesWith(`"tools":[{"type":"web_fetch_20250910","name":"web_fetch","max_uses":2}]`), "tools[0].type", llm.KindTool, 2},
-		{messages, messagesWith(`"tools":[{"type":"code_execution_20250825","name":"code_execution"}]`), "tools[0].type", llm.KindTool, 0},
-		{messages, messagesWith(`"tools":[{"type":"tool_search_tool_bm25_20251119","name":"s"}]`), "tools[0].type", llm.KindTool, 0},
-		{messages, messagesWith(`"tools":[{"type":"mcp_toolset","mcp_server_name":"s"}]`), "tools[0].type", llm.KindTool, 0},
-		{messages, messagesWith(`"tools":[{"type":"advisor_20260301","model":"dear","name":"advisor"}]`), "tools[0].type", llm.KindTool, 0},
+		{messages, messagesWith(`"tools":[{"type":"web_search_20250305","name":"web_search","max_uses":5}]`), "tools[0]", llm.KindTool, 5},
+		{messages, messagesWith(`"tools":[{"name":"web_search","max_uses":3,"type":"web_search_20260318"}]`), "tools[0]", llm.KindTool, 3},
+		{messages, messagesWith(`"tools":[{"type":"web_search_20250305","name":"web_search"}]`), "tools[0]", llm.KindTool, 0},
+		{messages, messagesWith(`"tools":[{"type":"web_fetch_20250910","name":"web_fetch","max_uses":2}]`), "tools[0]", llm.KindTool, 2},
+		{messages, messagesWith(`"tools":[{"type":"code_execution_20250825","name":"code_execution"}]`), "tools[0]", llm.KindTool, 0},
+		{messages, messagesWith(`"tools":[{"type":"tool_search_tool_bm25_20251119","name":"s"}]`), "tools[0]", llm.KindTool, 0},
+		{messages, messagesWith(`"tools":[{"type":"mcp_toolset","mcp_server_name":"s"}]`), "tools[0]", llm.KindTool, 0},
+		{messages, messagesWith(`"tools":[{"type":"advisor_20260301","model":"dear","name":"advisor"}]`), "tools[0]", llm.KindTool, 0},
 		{messages, messagesWith(`"mcp_servers":[{"type":"url","url":"x"}]`), "mcp_servers", llm.KindTool, 0},
 		{messages, messagesWith(`"container":"c-1"`), "container", llm.KindTool, 0},
 		{messages, messagesWith(`"container":{"skills":[{"skill_id":"pptx"}]}`), "container", llm.KindTool, 0},
@@ -187,7 +188,7 @@ func TestTheCeilingOfWhatTheBodyDoesNotBound(t *testing.T) {
 		t.Errorf("with no context known it has no bound: %+v", c)
 	}
 	c := ceiling(messages, messagesWith(`"tools":[{"type":"web_search_20250305","max_uses":4}]`))
-	if c.Input != 500_000 || c.N != 5 || len(c.Fees) != 1 || c.Fees[0] != (llm.Fee{Tool: "tools[0].type", Max: 4}) || len(c.Unpriced) != 0 {
+	if c.Input != 500_000 || c.N != 5 || len(c.Fees) != 1 || c.Fees[0] != (llm.Fee{Tool: "tools[0]", Max: 4}) || len(c.Unpriced) != 0 {
 		t.Errorf("four searches are five runs and four fees: %+v", c)
 	}
 	for _, body := range []string{
