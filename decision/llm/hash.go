@@ -34,7 +34,7 @@ const (
 // written. An image or a file counts by its bytes or its address. A system
 // prompt is a message of that role, in both dialects.
 func (a *Ask) HashPrompt(mac hash.Hash) {
-	w := hashWriter{mac: mac}
+	w := hashWriter{mac: mac, buffer: make([]byte, 0, min(len(a.Body), 8<<10))}
 	for i, t := range a.turns {
 		if t.system {
 			w.separator(hashMessage)
