@@ -153,7 +153,7 @@ func (s *report) tell(t *testing.T, open func(t *testing.T, h House) Door) {
 	house.Settler.Settled, house.Settler.Err = s.settled, s.err
 	got, failure := open(t, house).Report(t, s.token, s.say)
 	if s.problem != 0 {
-		if failure == nil || failure.Kind != s.problem {
+		if failure == nil || failure.Kind != s.problem && !bothUnauthenticated(failure.Kind, s.problem) {
 			t.Fatalf("got %+v and failure %+v, want failure %d", got, failure, s.problem)
 		}
 		if s.err == nil && len(house.Settler.Seen()) != 0 {
@@ -171,4 +171,10 @@ func (s *report) tell(t *testing.T, open func(t *testing.T, h House) Door) {
 	if diff := cmp.Diff(&want, got); diff != "" {
 		t.Errorf("the gateway read something else (-want +got):\n%s", diff)
 	}
+}
+
+// bothUnauthenticated: gRPC has one word for a gateway that is not known and a
+// report token that is not ours.
+func bothUnauthenticated(got, want door.Kind) bool {
+	return got == door.UnknownGateway && want == door.ForgedToken
 }

@@ -61,7 +61,7 @@ func reports() []report {
 		{name: "a gateway that is another", token: Token, say: door.Report{CallID: "c-1", Outcome: "completed", Gateway: Other}, problem: door.UnknownGateway},
 		{name: "no token", say: fullReport(), problem: door.UnknownGateway},
 	}
-	for status, kind := range map[int]door.Kind{400: door.BadEnvelope, 401: door.UnknownGateway, 404: door.UnknownCall, 409: door.Conflict} {
+	for status, kind := range map[int]door.Kind{400: door.BadEnvelope, 401: door.ForgedToken, 404: door.UnknownCall, 409: door.Conflict} {
 		stories = append(stories, report{name: "refused with " + strconv.Itoa(status), token: Token, say: fullReport(),
 			err: &decision.ReportError{Status: status, Message: "no"}, problem: kind})
 	}

@@ -17,6 +17,7 @@ const (
 	TooLarge                       // the question is larger than any body we judge
 	WrongType                      // the question is not in the door's format at all
 	UnknownGateway                 // who asks is not known, or is not who it says
+	ForgedToken                    // the report token is not one of ours
 	Foreign                        // a browser was sent here by somebody else's page
 	UnknownCall                    // a report about a call that nobody made
 	Conflict                       // the call id stands for something else
@@ -83,7 +84,7 @@ func reportKind(status int) Kind {
 	case 400:
 		return BadEnvelope
 	case 401:
-		return UnknownGateway
+		return ForgedToken
 	case 404:
 		return UnknownCall
 	case 409:

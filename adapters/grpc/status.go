@@ -13,6 +13,7 @@ var statuses = map[door.Kind]codes.Code{
 	door.WrongType:      codes.InvalidArgument,
 	door.TooLarge:       codes.ResourceExhausted, // as grpc itself says of long messages
 	door.UnknownGateway: codes.Unauthenticated,
+	door.ForgedToken:    codes.Unauthenticated,
 	door.Foreign:        codes.PermissionDenied,
 	door.UnknownCall:    codes.NotFound,
 	door.Conflict:       codes.AlreadyExists,

@@ -154,11 +154,16 @@ func (a *admin) row(b *registry.Budget, m journal.Meter, balance ledger.Balance,
 		Budget: b.Name, Tenant: b.Tenant, Per: map[string]string{}, Unit: b.Unit.String(),
 		// What the registry says now; the book follows in a moment.
 		Limit: registry.FormatAmount(b.Unit, b.Amount),
-		Spent: registry.FormatAmount(b.Unit, balance.Spent), Held: registry.FormatAmount(b.Unit, balance.Outstanding),
+		// An adjustment stands in the book as money not spent. People want to see what
+		// was spent, and the adjustment beside it.
+		Spent: registry.FormatAmount(b.Unit, plus(balance.Spent, balance.Adjusted)), Held: registry.FormatAmount(b.Unit, balance.Outstanding),
 		Left: registry.FormatAmount(b.Unit, remaining(b.Amount, balance)), ResetsAt: resets, Window: m.Label, Mode: string(b.Mode),
 	}
 	if balance.Suspense > 0 {
 		row.Suspense = registry.FormatAmount(b.Unit, balance.Suspense)
+	}
+	if balance.Adjusted != 0 {
+		row.Adjusted = registry.FormatAmount(b.Unit, balance.Adjusted)
 	}
 	for i, value := range perValues(b, m.Per) {
 		row.Per[b.Per[i]] = a.readable(b, b.Per[i], value)
@@ -166,13 +171,22 @@ func (a *admin) row(b *registry.Budget, m journal.Meter, balance ledger.Balance,
 	return row
 }
 
+// plus adds and stays at the ends of the range: a figure that people read must
+// not wrap around.
+func plus(a, b int64) int64 {
+	switch sum := a + b; {
+	case a > 0 && b > 0 && sum < 0:
+		return math.MaxInt64
+	case a < 0 && b < 0 && sum >= 0:
+		return math.MinInt64
+	default:
+		return sum
+	}
+}
+
 // remaining is limit − spent − held, and never below nothing.
 func remaining(limit int64, balance ledger.Balance) int64 {
-	// Adjustments may have taken spent below zero; the sum must not wrap around.
-	if balance.Spent < 0 && limit > math.MaxInt64+balance.Spent {
-		return max(0, math.MaxInt64-balance.Outstanding)
-	}
-	return max(0, limit-balance.Spent-balance.Outstanding)
+	return max(0, plus(plus(limit, -balance.Spent), -balance.Outstanding))
 }
 
 // perValues are a meter's values in the budget's order.

@@ -277,7 +277,7 @@ func TestBudgets(t *testing.T) {
 		{Key: "acme", Meter: journal.Meter{Budget: id["acme/month"], Unit: journal.UnitUSD, Label: "2026-03"}, Balance: ledger.Balance{Limit: 5000 * usd, Spent: 4999 * usd, Outstanding: usd / 2, Suspense: usd}},
 		{Key: "acme", Meter: journal.Meter{Budget: id["acme/month"], Unit: journal.UnitUSD, Label: "2026-02"}, Balance: ledger.Balance{Spent: 7}},
 		{Key: "acme", Meter: journal.Meter{Budget: id["acme/session-cap"], Unit: journal.UnitUSD, Per: "p:s-2", Label: "total"}, Balance: ledger.Balance{Spent: 3 * usd}},
-		{Key: "acme", Meter: journal.Meter{Budget: id["acme/session-cap"], Unit: journal.UnitUSD, Per: "p:s-1", Label: "total"}, Balance: ledger.Balance{Spent: usd}},
+		{Key: "acme", Meter: journal.Meter{Budget: id["acme/session-cap"], Unit: journal.UnitUSD, Per: "p:s-1", Label: "total"}, Balance: ledger.Balance{Spent: -usd, Adjusted: 2 * usd}},
 		{Key: "acme", Meter: journal.Meter{Budget: id["acme/session-cap"], Unit: journal.UnitUSD, Per: "", Label: "total"}, Balance: ledger.Balance{}},
 	}
 	for _, c := range []struct {
@@ -287,11 +287,11 @@ func TestBudgets(t *testing.T) {
 		{"?match=tenant%3Dacme", []string{
 			"month acme  usd limit 5000 spent 4999 held 0.5 left 0.5 resets 2026-04-01T00:00:00Z",
 			"session-cap acme session= usd limit 2.5 spent 0 held 0 left 2.5",
-			"session-cap acme session=s-1 usd limit 2.5 spent 1 held 0 left 1.5",
+			"session-cap acme session=s-1 usd limit 2.5 +2 spent 1 held 0 left 3.5",
 			"session-cap acme session=s-2 usd limit 2.5 spent 3 held 0 left 0",
 			"stop acme  requests limit 0 spent 0 held 0 left 0",
 		}},
-		{"?match=session%3Ds-1", []string{"session-cap acme session=s-1 usd limit 2.5 spent 1 held 0 left 1.5"}},
+		{"?match=session%3Ds-1", []string{"session-cap acme session=s-1 usd limit 2.5 +2 spent 1 held 0 left 3.5"}},
 		{"?match=app%3Dhelpdesk&match=session%3Ds-2", []string{"session-cap acme session=s-2 usd limit 2.5 spent 3 held 0 left 0"}},
 		{"?match=tenant%3Dbeta", []string{"month beta  usd limit 10 spent 0 held 0 left 10"}},
 		{"?match=tenant%3Dnobody", nil},
@@ -323,7 +323,11 @@ func budgetLine(b adminapi.Budget) string {
 	for name, value := range b.Per {
 		per = name + "=" + value
 	}
-	line := strings.Join([]string{b.Budget, b.Tenant, per, b.Unit, "limit", b.Limit, "spent", b.Spent, "held", b.Held, "left", b.Left}, " ")
+	limit := b.Limit
+	if b.Adjusted != "" {
+		limit += " +" + b.Adjusted
+	}
+	line := strings.Join([]string{b.Budget, b.Tenant, per, b.Unit, "limit", limit, "spent", b.Spent, "held", b.Held, "left", b.Left}, " ")
 	if !b.ResetsAt.IsZero() {
 		line += " resets " + b.ResetsAt.Format(time.RFC3339)
 	}

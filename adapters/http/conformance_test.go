@@ -92,7 +92,7 @@ func (g *gateway) Report(t *testing.T, token string, r door.Report) (*door.Recei
 // kinds reads the codes of errors back.
 var kinds = map[string]door.Kind{
 	"bad_envelope": door.BadEnvelope, "envelope_too_large": door.TooLarge, "wrong_content_type": door.WrongType,
-	"gateway_unknown": door.UnknownGateway, "foreign_origin": door.Foreign, "call_unknown": door.UnknownCall,
+	"gateway_unknown": door.UnknownGateway, "report_token_forged": door.ForgedToken, "foreign_origin": door.Foreign, "call_unknown": door.UnknownCall,
 	"call_conflict": door.Conflict, "unavailable": door.Unavailable, "withdrawn": door.Withdrawn, "internal": door.Internal,
 }
 

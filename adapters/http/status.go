@@ -16,6 +16,7 @@ var statuses = map[door.Kind]struct {
 	door.TooLarge:       {http.StatusRequestEntityTooLarge, "envelope_too_large"},
 	door.WrongType:      {http.StatusUnsupportedMediaType, "wrong_content_type"},
 	door.UnknownGateway: {http.StatusUnauthorized, "gateway_unknown"},
+	door.ForgedToken:    {http.StatusUnauthorized, "report_token_forged"},
 	door.Foreign:        {http.StatusForbidden, "foreign_origin"},
 	door.UnknownCall:    {http.StatusNotFound, "call_unknown"},
 	door.Conflict:       {http.StatusConflict, "call_conflict"},

@@ -64,7 +64,15 @@ func budgetRow(b adminapi.Budget) []string {
 		per = append(per, attribute+"="+orDefault(value, "(none)"))
 	}
 	sort.Strings(per)
-	return []string{b.Budget, orDefault(b.Tenant, "(all)"), orDefault(strings.Join(per, ","), "-"), b.Unit, b.Limit, b.Spent, b.Held, b.Left, when(b.ResetsAt, "never")}
+	limit := b.Limit
+	if b.Adjusted != "" {
+		sign := "+"
+		if strings.HasPrefix(b.Adjusted, "-") {
+			sign = ""
+		}
+		limit += " " + sign + b.Adjusted
+	}
+	return []string{b.Budget, orDefault(b.Tenant, "(all)"), orDefault(strings.Join(per, ","), "-"), b.Unit, limit, b.Spent, b.Held, b.Left, when(b.ResetsAt, "never")}
 }
 
 func newBudgetsAdjustCmd(g *globals) *cobra.Command {

@@ -240,12 +240,12 @@ const budgetJSON = `{"budget":"session-cap","tenant":"acme","per":{"session":"s\
 
 func TestBudgets(t *testing.T) {
 	s := newService(t,
-		reply{200, `{"budgets":[` + budgetJSON + `,{"budget":"cap","per":{},"unit":"tokens","limit":"1","spent":"0","held":"0","left":"1","resets_at":"2026-04-01T00:00:00Z"}],"truncated":true}`},
+		reply{200, `{"budgets":[` + budgetJSON + `,{"budget":"cap","per":{},"unit":"tokens","limit":"1","adjusted":"5","spent":"0","held":"0","left":"6","resets_at":"2026-04-01T00:00:00Z"}],"truncated":true}`},
 		reply{200, `{"budgets":[` + budgetJSON + `]}`}, reply{200, `{"budget":` + budgetJSON + `}`}, reply{200, `{"epoch":"0a"}`})
 	got := typeIn("", "budgets", "--match", "tenant=acme", "--match", "session=s 42")
 	want := `BUDGET       TENANT  PER           UNIT    LIMIT  SPENT        HELD  LEFT         RESETS_AT
 session-cap  acme    session=s 42  usd     2.5    0.000000001  0     2.499999999  never
-cap          (all)   -             tokens  1      0            0     1            2026-04-01 00:00:00Z
+cap          (all)   -             tokens  1 +5   0            0     6            2026-04-01 00:00:00Z
 `
 	if got.exit != 0 || got.stdout != want || !strings.Contains(got.stderr, "--match") {
 		t.Errorf("%s%s", got.stderr, cmp.Diff(want, got.stdout))

@@ -142,7 +142,8 @@ type Budget struct {
 	Limit    string            `json:"limit"`
 	Spent    string            `json:"spent"`
 	Held     string            `json:"held"`
-	Left     string            `json:"left"`
+	Left     string            `json:"left"`               // limit + adjusted − spent − held
+	Adjusted string            `json:"adjusted,omitempty"` // by operators, in this window
 	ResetsAt time.Time         `json:"resets_at,omitzero"` // zero: never
 	Window   string            `json:"window"`             // of the meter: 2026-03, total, …
 	Mode     string            `json:"mode"`               // enforce, warn, shadow
