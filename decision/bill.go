@@ -144,9 +144,9 @@ func attemptCost(world *registry.Snapshot, k *call, a journal.Attempt) (int64, e
 	if !ok {
 		return 0, nil
 	}
-	charge, ok := attemptPrice(price, a.Tokens, a.ServiceTier)
-	if !ok {
-		return 0, &ReportError{http.StatusBadRequest, "usage: costs more than can be counted"}
+	charge, err := price.RatesFor(a.Tokens.Input, a.ServiceTier).Cost(a.Tokens)
+	if err != nil {
+		return 0, &ReportError{http.StatusBadRequest, "usage: " + err.Error()}
 	}
 	return charge, nil
 }

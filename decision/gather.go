@@ -65,6 +65,7 @@ func (s *Service) subject(c *Case) Subject {
 	a.User = s.pseudonym(&sub, "user", sub.User)
 	a.Session = s.pseudonym(&sub, "session", sub.Session)
 	a.Agent = s.pseudonym(&sub, "agent", sub.Agent)
+	a.UserName, a.SessionName, a.AgentName = sub.User, sub.Session, sub.Agent
 	a.Tags = assertedTags(c.Caller.App, h)
 	if countsPrompts(c.World, a.Tenant) {
 		a.PromptHash = s.promptHash(a.Tenant, c)

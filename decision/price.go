@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/signalbox-dev/signalbox/decision/llm"
-	"github.com/signalbox-dev/signalbox/journal"
 	"github.com/signalbox-dev/signalbox/registry"
 )
 
@@ -42,23 +41,14 @@ func countsPrompts(world *registry.Snapshot, tenant string) bool {
 	})
 }
 
-// dearest is the most each kind of token may cost a call of this shape: the
-// largest rate of the price itself and of every tier that may apply. Input that
-// may be written to the provider's cache costs what the write costs. false: the
-// call asks for a service tier that the price does not know.
+// dearest is the most each kind of token may cost a call of this shape, over the
+// price itself and every tier that may apply. Input that may be written to the
+// provider's cache costs what the write costs. false: the call asks for a service
+// tier that the price does not know.
 func dearest(p registry.Price, usage llm.Ceiling) (registry.Rates, bool) {
-	worst, known := p.Rates, usage.Tier == "" || p.Deployment == ""
-	for _, t := range p.Tiers {
-		if t.ServiceTier != "" && t.ServiceTier != usage.Tier || t.Above > usage.Input {
-			continue
-		}
-		known = known || t.ServiceTier == usage.Tier
-		worst = registry.Rates{
-			Input: max(worst.Input, t.Input), CachedInput: max(worst.CachedInput, t.CachedInput),
-			CacheWrite: max(worst.CacheWrite, t.CacheWrite), CacheWriteLong: max(worst.CacheWriteLong, t.CacheWriteLong),
-			Output: max(worst.Output, t.Output),
-		}
-	}
+	known := usage.Tier == "" || p.Deployment == "" ||
+		slices.ContainsFunc(p.Tiers, func(t registry.Tier) bool { return t.ServiceTier == usage.Tier })
+	worst := p.Dearest(usage.Input, usage.Tier)
 	worst.Input = max(worst.Input, worst.CachedInput)
 	if usage.CacheWrite {
 		worst.Input = max(worst.Input, worst.CacheWrite)
@@ -67,37 +57,4 @@ func dearest(p registry.Price, usage llm.Ceiling) (registry.Rates, bool) {
 		worst.Input = max(worst.Input, worst.CacheWriteLong)
 	}
 	return worst, known
-}
-
-// ratesFor are the rates of one attempt: those of the most particular tier that
-// applies (its service tier named before not, the longer input before the
-// shorter), else the price's own. The costs view in SQL says the same.
-func ratesFor(p registry.Price, input int64, serviceTier string) registry.Rates {
-	var best *registry.Tier
-	for i := range p.Tiers {
-		t := &p.Tiers[i]
-		if t.ServiceTier != "" && t.ServiceTier != serviceTier || input <= t.Above && t.Above > 0 {
-			continue
-		}
-		if best == nil || (t.ServiceTier != "") != (best.ServiceTier != "") && t.ServiceTier != "" ||
-			(t.ServiceTier != "") == (best.ServiceTier != "") && t.Above > best.Above {
-			best = t
-		}
-	}
-	if best == nil {
-		return p.Rates
-	}
-	return best.Rates
-}
-
-// attemptPrice is ⌈Σ tokens × price ÷ 10⁶⌉ nano-USD; false when it does not fit.
-func attemptPrice(p registry.Price, t journal.Tokens, serviceTier string) (int64, bool) {
-	r := ratesFor(p, t.Input, serviceTier)
-	var sum product
-	sum.add(t.Input-t.Cached-t.CacheWrite-t.CacheWriteLong, r.Input)
-	sum.add(t.Cached, r.CachedInput)
-	sum.add(t.CacheWrite, r.CacheWrite)
-	sum.add(t.CacheWriteLong, r.CacheWriteLong)
-	sum.add(t.Output, r.Output)
-	return sum.perMillion()
 }

@@ -105,7 +105,7 @@ func refusedBy(short []ledger.Shortage) *Refusal {
 	return r
 }
 
-var shortageOrder = []Code{Killed, BudgetExhausted, RateLimited, Concurrency, CapacityExhausted, BudgetHeld}
+var shortageOrder = []Code{Killed, BudgetExhausted, RateLimited, Concurrency, BudgetHeld, CapacityExhausted}
 
 func precedence(c Code) int { return slices.Index(shortageOrder, c) }
 

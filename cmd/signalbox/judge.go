@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/decision"
@@ -28,6 +29,9 @@ func (b *box) openLedger(ctx context.Context) (err error) {
 	if decision.FailureMode(c.FailureMode) == decision.FailClosed {
 		mode = ledger.ModeClosed
 	}
+	if err := os.MkdirAll(b.config.path("ledger"), 0o700); err != nil {
+		return err
+	}
 	b.keeper, err = ledger.NewKeeper(ledger.Config{
 		Dir: b.config.path("ledger"), Epoch: b.epoch, Mode: mode, Sync: b.config.Journal.Sync,
 		LeaseWait: time.Duration(c.LeaseWait), HoldWait: time.Duration(c.HoldWait), HoldTTL: time.Duration(c.HoldTTL),
@@ -36,6 +40,7 @@ func (b *box) openLedger(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	b.onStop("ledger's leases", b.keeper.Shutdown) // after Run has ended
 	b.run("ledger", b.keeper.Run)
 	return b.waitForBooks(ctx)
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/analytics"
 	"github.com/signalbox-dev/signalbox/analytics/embedded"
-	"github.com/signalbox-dev/signalbox/registry"
+	"github.com/signalbox-dev/signalbox/journal/kafka"
 )
 
 // latestStore is the store once there is one: decisions do not wait for it.
@@ -53,7 +53,7 @@ func (b *box) openAnalytics(ctx context.Context) error {
 		return err
 	}
 	b.onStop("analytics store", func(context.Context) error { return store.Close() })
-	sink := analytics.NewSink(store, b.journal, catalog{b.registry}, analytics.SinkConfig{}, b.log)
+	sink := analytics.NewSink(store, b.journal, analytics.RegistryCatalog{Registry: b.registry}, analytics.SinkConfig{Encode: kafka.Codec{}.Encode}, b.log)
 	b.sink = sink
 	b.watchAnalytics(sink, down)
 	b.run("analytics", func(ctx context.Context) error { return b.stream(ctx, store, sink) })
@@ -82,25 +82,4 @@ func (b *box) watchAnalytics(sink *analytics.Sink, down func() error) {
 		}
 		return ""
 	})
-}
-
-// catalog is the registry as the sink reads it.
-type catalog struct{ registry *registry.Registry }
-
-func (c catalog) Prices() []analytics.PriceVersion {
-	history := c.registry.Snapshot().PriceHistory()
-	versions := make([]analytics.PriceVersion, 0, len(history))
-	for _, p := range history {
-		versions = append(versions, analytics.PriceVersion{Deployment: p.Deployment, ValidFrom: p.From, RecordedAt: p.RecordedAt,
-			Input: p.Input, CachedInput: p.CachedInput, CacheWrite: p.CacheWrite, CacheWriteLong: p.CacheWriteLong, Output: p.Output})
-	}
-	return versions
-}
-
-func (c catalog) Budget(incarnation int64) (analytics.Budget, bool) {
-	b, ok := c.registry.Snapshot().BudgetByIncarnation(incarnation)
-	if !ok {
-		return analytics.Budget{}, false
-	}
-	return analytics.Budget{Tenant: b.Tenant, Name: b.Name, Per: b.Per, Unit: b.Unit, Window: b.Window}, true
 }

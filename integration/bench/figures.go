@@ -115,10 +115,10 @@ func overGRPC(ctx context.Context, h *house) ([]line, error) {
 		return nil, err
 	}
 	client := decisionv1.NewDecisionsClient(conn)
-	request := h.request()
+	request, whole := h.request(), true
 	ours, err := measure(8, length, func(int, int) error {
-		a, err := client.Decide(ctx, &decisionv1.DecideRequest{Request: &decisionv1.HttpRequest{Method: request.Method, Path: request.Path,
-			Headers: request.Headers, Body: request.Body, BodyComplete: true}})
+		a, err := client.Decide(ctx, &decisionv1.DecideRequest{Request: &decisionv1.CallerRequest{Method: request.Method, Path: request.Path,
+			Headers: request.Headers, Body: request.Body, BodyComplete: &whole}})
 		if err == nil && a.GetAction() == "deny" {
 			err = fmt.Errorf("denied: %v", a.GetReasons())
 		}
