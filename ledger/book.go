@@ -281,19 +281,24 @@ func (b *Book) settleCharge(ep *epoch, c journal.Charge, before *provisional) (c
 		old.amount = c.Actual
 		return old, err
 	}
-	m := b.payer(c.Meter)
+	m, at := b.payer(c.Meter), b.now
 	if l, d := ep.draw(c.Lease, c.Meter); d != nil {
 		freed := min(c.Held, d.leftOrSuspense(l))
 		kept := min(c.Kept, max(freed-c.Actual, 0))
 		if l.closed {
 			kept = 0
+			if c.Actual <= freed {
+				// It replaces what counted since then. In a rolling window that may
+				// have left, and been granted anew: to count it now would pass the limit.
+				at = d.suspendedAt
+			}
 		}
 		if err := b.release(l, d, freed-kept); err != nil {
 			return charged{}, err
 		}
 		b.dropEmpty(ep, l)
 	}
-	return charged{meter: m, amount: c.Actual, at: b.now}, b.charge(m, c.Actual, b.now)
+	return charged{meter: m, amount: c.Actual, at: at}, b.charge(m, c.Actual, at)
 }
 
 func checkSettled(ev journal.Settled) error {

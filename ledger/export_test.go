@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/journal"
 )
 
 // ZoneData is a zone's compiled-in rules, for a test that plants them elsewhere.
@@ -30,4 +33,68 @@ func QueueOf(b *Book) string {
 		who = append(who, fmt.Sprintf("%c %d", a.epoch.id[0], a.n))
 	}
 	return strings.Join(who, ", ")
+}
+
+// Audit checks what must hold inside every book, whatever was folded.
+func Audit(b *Book) error {
+	refs, out, suspense := map[*meter]int{}, map[*meter]int64{}, map[*meter]int64{}
+	for id, ep := range b.epochs {
+		for n, l := range ep.leases {
+			empty := true
+			for _, d := range l.draws {
+				refs[d.meter]++
+				out[d.meter] += d.left
+				suspense[d.meter] += d.suspense
+				empty = empty && d.left == 0 && d.suspense == 0
+				if d.left < 0 || d.suspense < 0 || d.left > d.granted || l.closed && d.left != 0 {
+					return fmt.Errorf("lease %d of epoch %s: left %d, suspense %d of %d", n, id, d.left, d.suspense, d.granted)
+				}
+			}
+			if empty {
+				return fmt.Errorf("lease %d of epoch %s is empty", n, id)
+			}
+		}
+		for _, p := range ep.settled.provisional {
+			for _, c := range p.charges {
+				refs[c.meter]++
+			}
+		}
+	}
+	for _, a := range b.queue {
+		for _, l := range a.lines {
+			refs[l.meter]++
+		}
+	}
+	for name, m := range b.meters {
+		if m.refs != refs[m] || m.outstanding != out[m] || m.suspense != suspense[m] || b.meters[m.name] != m {
+			return fmt.Errorf("meter %v: refs %d of %d, outstanding %d of %d, suspense %d of %d", name, m.refs, refs[m], m.outstanding, out[m], m.suspense, suspense[m])
+		}
+	}
+	return nil
+}
+
+// ReadAgain decodes what a book encodes.
+func ReadAgain(b *Book) (*Book, error) { return DecodeBook(b.Encode()) }
+
+// Slide lets tests reach the rolling tally.
+type Slide struct{ s *slide }
+
+func NewSlide(window time.Duration) Slide               { return Slide{newSlide(window)} }
+func (s Slide) Charge(amount int64, at time.Time) error { return s.s.charge(amount, at.UnixNano()) }
+func (s Slide) Spent(now time.Time) int64               { return s.s.spent(now.UnixNano()) }
+
+// MarkEvery is after how many entries books can be compared.
+const MarkEvery = markEvery
+
+// Unsaid is the checkpoint a book would append.
+func Unsaid(b *Book) (journal.Checkpoint, bool) { return b.unsaid() }
+
+// GrantOf is what is in a lease, all meters together.
+func GrantOf(b *Book, epoch journal.Epoch, n uint64) (sum int64) {
+	if ep := b.epochs[epoch]; ep != nil && ep.leases[n] != nil {
+		for _, d := range ep.leases[n].draws {
+			sum += d.left
+		}
+	}
+	return sum
 }
