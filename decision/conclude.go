@@ -119,13 +119,21 @@ func (s *Service) takeBack(ctx context.Context, c *Case, err error) (Answer, err
 // answer is what every answer says.
 func (s *Service) answer(c *Case) Answer {
 	a := Answer{DecisionID: c.ID, CallID: c.callID(), PolicyRevision: c.Verdict.Revision, RegistryVersion: c.World.Version}
-	if c.Ask != nil {
-		a.Dialect = c.Ask.Dialect
-	}
+	a.Dialect = c.dialect()
 	for _, w := range c.Held.Warnings {
 		a.Warnings = append(a.Warnings, shortReason(w))
 	}
 	return a
+}
+
+// dialect is the one a refusal's body is written in: the path's, also for callers
+// who were stopped before anybody read their body.
+func (c *Case) dialect() llm.Dialect {
+	if c.Ask != nil && c.Ask.Dialect != "" {
+		return c.Ask.Dialect
+	}
+	route, _ := llm.Recognise(c.Request.Method, c.Request.Path)
+	return route.Dialect
 }
 
 // plan edits the body so that what goes out is what was held.
@@ -148,7 +156,7 @@ func (s *Service) plan(c *Case, answer *Answer) (*Plan, error) {
 
 // edit makes the output limit real and asks for the usage we settle by.
 func (s *Service) edit(c *Case, p *Plan, answer *Answer) error {
-	if c.Held.Output != c.Ask.MaxOutput {
+	if c.Held.Output != c.Ask.MaxOutput && !c.Ask.NoOutput {
 		edits, err := c.Ask.ClampOutput(c.Held.Output, c.Subject.Model.OutputLimit)
 		if err != nil {
 			return err

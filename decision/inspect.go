@@ -19,12 +19,18 @@ func (s *Service) inspect(c *Case) (*llm.Ask, error) {
 	if c.Request.Method == http.MethodGet {
 		return &llm.Ask{Route: route}, nil
 	}
+	if most := s.config.MaxBody; most > 0 && int64(len(c.Request.Body)) > most {
+		return nil, refuse(TooLarge, "the body has %d bytes; at most %d are judged (limits.body)", len(c.Request.Body), most)
+	}
 	ask, problem := llm.Parse(route, c.Request.Body, c.Request.BodyComplete)
 	if problem != nil {
 		// The path's dialect is known even where the body cannot be read, and the
 		// refusal must speak it.
 		c.Ask = &llm.Ask{Route: route}
 		return c.Ask, refuse(Code(problem.Code), "%s", problem.Message)
+	}
+	if ask.Dialect == llm.Anthropic {
+		ask.Beta(c.Request.Headers["anthropic-beta"]) // a longer window is asked for there
 	}
 	return ask, nil
 }

@@ -57,12 +57,13 @@ type Config struct {
 	FailureMode FailureMode
 	// PromptKey makes the prompt hashes, one key per cluster.
 	PromptKey [32]byte
-	MaxCalls  int // calls remembered, open and settled; oldest settled leave first
+	MaxBody   int64 // bytes of a caller's body; a longer one is refused
+	MaxCalls  int   // calls remembered, open and settled; oldest settled leave first
 }
 
 // DefaultConfig is what the contract promises where nothing is set.
 func DefaultConfig() Config {
-	return Config{HoldTTL: 15 * time.Minute, FailureMode: FailLease, MaxCalls: 200_000}
+	return Config{HoldTTL: 15 * time.Minute, FailureMode: FailLease, MaxBody: 8 << 20, MaxCalls: 200_000}
 }
 
 // Parts are what a Service is made of.

@@ -52,17 +52,13 @@ func (s *Service) post(ctx context.Context, k *call, b bill) (Settled, error) {
 	if err != nil {
 		return Settled{}, fmt.Errorf("settle call %s: %w", k.note.CallID, err)
 	}
-	settled := Settled{
-		Settled: outcome.Acknowledged, ChargedNanoUSD: b.usage.ChargedNanoUSD,
-		ReleasedNanoUSD: max(0, k.note.HeldNanoUSD-b.usage.ChargedNanoUSD), OverHold: b.usage.OverHold,
-	}
+	settled := receipt(k.note, b.usage, outcome.Acknowledged)
 	if outcome.Repeated {
-		// A process before this one, or another replica, settled it first.
-		settled.Repeated = true
+		// Another replica settled it first; what it charged stands.
 		if first, ok := s.firstCharge(k); ok {
-			settled.ChargedNanoUSD, settled.OverHold = first.ChargedNanoUSD, first.OverHold
-			settled.ReleasedNanoUSD = max(0, k.note.HeldNanoUSD-first.ChargedNanoUSD)
+			settled = receipt(k.note, first, true)
 		}
+		settled.Repeated = true
 	}
 	s.calls.closed(k, settled, b.rank, s.now())
 	s.observe.Settled(string(b.outcome), settled.Repeated, settled.OverHold, settled.ChargedNanoUSD)
@@ -113,6 +109,10 @@ func (s *Service) callOfToken(token string) (*call, error) {
 	if err != nil {
 		return nil, forged
 	}
+	n, err := decodeNote(t.Note)
+	if err != nil {
+		return nil, forged
+	}
 	parts, err := s.ledger.Charges(t)
 	if err != nil {
 		return nil, &ReportError{http.StatusNotFound, "the call of this report_token is no longer known: " + err.Error()}
@@ -120,11 +120,27 @@ func (s *Service) callOfToken(token string) (*call, error) {
 	if k := s.calls.ofHold(parts); k != nil {
 		return k, nil
 	}
-	n, err := decodeNote(t.Note)
-	if err != nil {
-		return nil, forged
+	k := s.calls.adopt(n, parts)
+	s.remember(k)
+	return k, nil
+}
+
+// remember finds out whether a call that we took over is settled, and at what: a
+// repeat gets the first charge, whoever took the first report.
+func (s *Service) remember(k *call) {
+	for _, part := range k.parts {
+		first, ok := s.ledger.Lookup(part.Hold, part.Key)
+		if ok && first.Usage != nil {
+			s.calls.closed(k, receipt(k.note, *first.Usage, true), first.Rank, s.now())
+			return
+		}
 	}
-	return s.calls.adopt(n, parts), nil
+}
+
+// receipt is what a report is answered with.
+func receipt(n note, u journal.Usage, acknowledged bool) Settled {
+	return Settled{Settled: acknowledged, ChargedNanoUSD: u.ChargedNanoUSD,
+		ReleasedNanoUSD: max(0, n.HeldNanoUSD-u.ChargedNanoUSD), OverHold: u.OverHold}
 }
 
 // reportToken is everything a settlement needs, signed, so that any replica can

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/signalbox-dev/signalbox/journal"
 	"github.com/signalbox-dev/signalbox/journal/kafka"
 	"github.com/signalbox-dev/signalbox/journal/spool"
 	"github.com/signalbox-dev/signalbox/registry"
@@ -88,9 +87,6 @@ func (b *box) newHasher() registry.KeyHasher {
 	}
 	return registry.NewKeyHasher(b.secret.Derive("key-hash"))
 }
-
-// partitionsOf lists a topic's partitions, for lags.
-func (b *box) partitionsOf(topic journal.Topic) int32 { return b.journal.Partitions(topic) }
 
 // read is the secret's value, from its file or the environment.
 func (s Secret) read() (string, error) {

@@ -75,6 +75,7 @@ func (b *box) openDecisions(context.Context) error {
 	config := decision.DefaultConfig()
 	config.HoldTTL = time.Duration(b.config.Ledger.HoldTTL)
 	config.FailureMode = decision.FailureMode(b.config.Ledger.FailureMode)
+	config.MaxBody = int64(b.config.Limits.Body)
 	config.PromptKey = b.secret.Derive("prompt-hash")
 	b.decisions = decision.New(config, decision.Parts{
 		Registry: b.registry, Hasher: b.hasher, Policy: b.policy, Ledger: b.keeper, Recorder: b.spool,
