@@ -112,8 +112,11 @@ func (m *movements) meter(meter journal.Meter, r movementRow) {
 	m.plain(r)
 	row := m.rows[len(m.rows)-1]
 	row.Incarnation, row.Budget, row.Unit = meter.Budget, budget.Name, meter.Unit.String()
-	row.MeterPer, row.Per = meter.Per, perOf(budget.Per, meter.Per)
 	row.Window = meter.Label
+	if meter.Label == "" {
+		return // of the budget, and not of one of its meters
+	}
+	row.MeterPer, row.Per = meter.Per, perOf(budget.Per, meter.Per)
 	if start, ok := windowStart(meter.Label, budget.Window.Zone); ok {
 		start = storable(start)
 		row.WindowStart = &start
