@@ -156,10 +156,22 @@ func (k *Keeper) sendAsk(p *purse, a *asking, now time.Time) {
 			a.lines[i].Want = saturate(line.Want, h.rate.expect(aheadFor, now))
 		}
 	}
+	k.ask(p, a.lines, a.alone, now)
+}
+
+// ask puts an ask on its way; until it is read back there is no other.
+func (k *Keeper) ask(p *purse, lines []journal.Ask, alone bool, now time.Time) {
 	p.lastAsk++
-	p.flight = &flight{n: p.lastAsk, lines: a.lines, since: now, alone: a.alone}
-	p.outbox = append(p.outbox, journal.Asked{N: p.lastAsk, TTL: k.cfg.LeaseTTL, Div: shareOf, Asks: a.lines})
+	p.flight = &flight{n: p.lastAsk, lines: lines, since: now, alone: alone}
+	k.flying[p] = true
+	p.outbox = append(p.outbox, journal.Asked{N: p.lastAsk, TTL: k.cfg.LeaseTTL, Div: shareOf, Asks: lines})
 	k.wake()
+}
+
+// landed ends an ask's flight.
+func (k *Keeper) landed(p *purse) {
+	p.flight = nil
+	delete(k.flying, p)
 }
 
 // askAhead asks for more before what is in hand is used up, at the rate of late.
@@ -175,11 +187,45 @@ func (k *Keeper) askAhead(p *purse, h *hand, d *Demand, now time.Time) {
 	if pool < expect/2 {
 		return // Near the end of a budget nothing is taken for later.
 	}
-	p.lastAsk++
-	p.flight = &flight{n: p.lastAsk, since: now, alone: true}
-	p.flight.lines = []journal.Ask{{Meter: h.meter, Least: 0, Want: expect}}
-	p.outbox = append(p.outbox, journal.Asked{N: p.lastAsk, TTL: k.cfg.LeaseTTL, Div: shareOf, Asks: p.flight.lines})
-	k.wake()
+	k.ask(p, []journal.Ask{{Meter: h.meter, Least: 0, Want: expect}}, true, now)
+}
+
+// aheadOfWindow is how long before a calendar window begins its leases are asked
+// for.
+const aheadOfWindow = 3 * time.Second
+
+// askNextWindows asks for what will be needed when a calendar window ends, so that
+// its first calls need not wait.
+func (k *Keeper) askNextWindows(p *purse, now time.Time) {
+	if p.flight != nil || len(k.waiters) > 0 {
+		return
+	}
+	var lines []journal.Ask
+	for m, h := range p.hands {
+		bu := p.book.budgets[m.Budget]
+		expect := h.rate.expect(aheadFor, now)
+		if !bu.told() || bu.window.Every == 0 || expect == 0 || len(lines) == linesMost {
+			continue
+		}
+		label, _, end, err := Label(bu.window, bu.unit, now)
+		if err != nil || label != m.Label || end.Sub(now) > aheadOfWindow {
+			continue
+		}
+		next := m
+		if next.Label, _, _, err = Label(bu.window, bu.unit, end); err != nil {
+			continue
+		}
+		if p.hands[next] == nil && !p.book.Full(next) {
+			lines = append(lines, journal.Ask{Meter: next, Least: 0, Want: expect})
+		}
+	}
+	if len(lines) == 0 {
+		return
+	}
+	for _, line := range lines {
+		p.hand(line.Meter).used = now
+	}
+	k.ask(p, lines, true, now)
 }
 
 // contended: somebody waits for the meter in the book.
@@ -207,8 +253,8 @@ func (k *Keeper) yieldContended(p *purse) {
 
 // cancelUnwanted takes our ask out of the queue when no call waits for it.
 func (k *Keeper) cancelUnwanted() {
-	for _, p := range k.purses {
-		if f := p.flight; f == nil || !f.queued || f.givenUp || p.wanted(f) {
+	for p := range k.flying {
+		if f := p.flight; !f.queued || f.givenUp || p.wanted(f) {
 			continue
 		}
 		p.rememberRefusal(p.flight)

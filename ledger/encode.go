@@ -83,6 +83,7 @@ func (b *Book) encodeEpochs(w *writer, meters map[*meter]uint64) {
 		w.bytes(id[:])
 		w.uint(ep.lastAsk)
 		w.bool(ep.ended)
+		w.int(ep.changedAt)
 		w.uint(uint64(len(ep.leases)))
 		for _, n := range ep.leaseNumbers() {
 			l := ep.leases[n]
@@ -208,7 +209,7 @@ func (b *Book) decodeMeters(r *reader) []*meter {
 
 func (b *Book) decodeEpochs(r *reader, meters []*meter) {
 	for range r.count() {
-		ep := &epoch{id: r.epoch(), lastAsk: r.uint(), ended: r.bool(), leases: map[uint64]*lease{}}
+		ep := &epoch{id: r.epoch(), lastAsk: r.uint(), ended: r.bool(), changedAt: r.int(), leases: map[uint64]*lease{}}
 		for range r.count() {
 			l := &lease{n: r.uint(), ttl: time.Duration(r.int()), closed: r.bool()}
 			l.draws = make([]draw, r.count())

@@ -17,6 +17,8 @@ type epoch struct {
 	ended   bool
 	leases  map[uint64]*lease
 	settled settledSet
+	// changedAt is the log time of the last entry that named the epoch.
+	changedAt int64
 }
 
 // lease is what one ask was granted, while any of it is left.
@@ -49,12 +51,13 @@ func (d *draw) leftOrSuspense(l *lease) int64 {
 // of it that comes late cannot bring it back with all its numbers unused.
 func (b *Book) epoch(id journal.Epoch) *epoch {
 	if ep := b.epochs[id]; ep != nil {
+		ep.changedAt = b.now
 		return ep
 	}
 	if _, gone := b.forgotten[id]; gone {
 		return nil
 	}
-	ep := &epoch{id: id, leases: map[uint64]*lease{}}
+	ep := &epoch{id: id, leases: map[uint64]*lease{}, changedAt: b.now}
 	b.epochs[id] = ep
 	return ep
 }

@@ -57,7 +57,7 @@ func (c Config) withDefaults() Config {
 }
 
 // waitersMost bounds the calls that wait for money; more are refused at once.
-const waitersMost = 10_000
+const waitersMost = 4096
 
 // foldBatch is how many entries are folded under one lock, so that a hold in
 // hand never waits for a long tail.
@@ -87,6 +87,7 @@ type Keeper struct {
 	fatal      error
 	kick       chan struct{} // cap 1: there is something to append
 	counts     struct{ acknowledged, spooled int64 }
+	flying     map[*purse]bool          // with an ask in flight
 	foreign    map[foreignKey]time.Time // first seen, by our clock
 	left       []*leftBehind            // by earlier epochs in this folder
 }
@@ -113,7 +114,7 @@ func NewKeeper(cfg Config, j Journal, limits Limits, now func() time.Time, log *
 		cfg: cfg, journal: j, limits: limits, now: now, log: log,
 		purses: map[string]*purse{}, open: map[holdKey]*openHold{}, kick: make(chan struct{}, 1),
 		partitions: make([]partition, j.Partitions(journal.TopicLedger)),
-		foreign:    map[foreignKey]time.Time{},
+		foreign:    map[foreignKey]time.Time{}, flying: map[*purse]bool{},
 	}
 	for i := range k.partitions {
 		k.partitions[i].want = -1
@@ -247,7 +248,9 @@ func (k *Keeper) foldSome(p int32, entries []journal.Entry) error {
 		}
 		k.partitions[p].next = e.Offset + 1
 		if k.readBack(pu, e.Event) {
-			return fmt.Errorf("ledger: offset %d of partition %d: %w", e.Offset, p, ErrEpochEnded)
+			k.fatal = fmt.Errorf("ledger: offset %d of partition %d: %w", e.Offset, p, ErrEpochEnded)
+			k.dismissAll(k.fatal)
+			return k.fatal
 		}
 		touched[pu] = true
 	}

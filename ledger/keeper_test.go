@@ -24,6 +24,18 @@ type world struct {
 	mu      sync.Mutex
 	budgets map[int64]*registry.Budget
 	epochs  byte
+	folder  string
+}
+
+var discard = slog.New(slog.DiscardHandler)
+
+// dir is the folder that the world's first replica was given.
+func (w *world) dir(t *testing.T) string {
+	t.Helper()
+	if w.folder == "" {
+		t.Fatal("no folder")
+	}
+	return w.folder
 }
 
 func newWorld(t *testing.T) *world {
@@ -60,7 +72,8 @@ func (w *world) config() ledger.Config {
 // start runs a replica until the test ends or stop is called.
 func (w *world) start(cfg ledger.Config) (k *ledger.Keeper, stop func()) {
 	w.t.Helper()
-	k, err := ledger.NewKeeper(cfg, w.journal, w, time.Now, slog.New(slog.DiscardHandler))
+	w.folder = cfg.Dir
+	k, err := ledger.NewKeeper(cfg, w.journal, w, time.Now, discard)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ type purse struct {
 	outbox    []journal.Event
 	told      map[int64]int64 // budget → version of the LimitSet that is on its way
 	checked   time.Time       // when we last appended a Checkpoint
+	forgot    time.Time       // when we last looked for what to forget
 }
 
 // ownLease is a lease of ours.
@@ -232,7 +233,7 @@ func (k *Keeper) install(p *purse, n uint64) {
 	l := &ownLease{n: n, draws: make([]ownDraw, len(granted.draws))}
 	if f := p.flight; f != nil && f.n == n {
 		l.expires = f.since.Add(k.cfg.LeaseTTL)
-		p.flight = nil
+		k.landed(p)
 		if f.alone && !f.queued {
 			p.alone = false // The meters are not fought over any more.
 		}
@@ -275,7 +276,7 @@ func (k *Keeper) checkFlight(p *purse) {
 	case ep.leases[f.n] != nil:
 		k.install(p, f.n) // Granted later, by an entry that freed money.
 	default:
-		p.flight = nil
+		k.landed(p)
 		p.alone = p.alone || !f.alone
 		if !f.givenUp && f.alone {
 			p.rememberRefusal(f)

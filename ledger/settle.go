@@ -309,14 +309,21 @@ func (k *Keeper) Renew(held Held, until time.Time) error {
 // Release gives up a hold whose answer never left.
 func (k *Keeper) Release(held Held) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.releaseLocked(held)
+	kept := k.releaseLocked(held)
+	k.mu.Unlock()
+	if !kept {
+		return
+	}
+	if err := k.disk.settled(held.open.parts[0], journal.RankExact); err != nil {
+		k.log.Warn("marking a hold given up on disk failed", "error", err)
+	}
 }
 
-func (k *Keeper) releaseLocked(held Held) {
+// releaseLocked reports whether the hold is on disk, where it must be marked.
+func (k *Keeper) releaseLocked(held Held) (kept bool) {
 	o := held.open
 	if o == nil || len(o.parts) == 0 || k.open[o.key()] != o || o.settling != nil {
-		return
+		return false
 	}
 	k.forget(o)
 	now := k.now()
@@ -328,11 +335,7 @@ func (k *Keeper) releaseLocked(held Held) {
 		p.outbox = append(p.outbox, ev)
 	}
 	k.wake()
-	if o.kept {
-		if err := k.disk.settled(o.parts[0], journal.RankExact); err != nil {
-			k.log.Warn("marking a hold given up on disk failed", "error", err)
-		}
-	}
+	return o.kept
 }
 
 // Lookup is how a hold was settled, if it was in the last 24 hours and by this

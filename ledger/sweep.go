@@ -50,6 +50,8 @@ func (k *Keeper) sweep() {
 	for _, p := range k.purses {
 		p.returnOld(now, k.cfg.IdleAfter)
 		k.forgetLeases(p)
+		k.askNextWindows(p, now)
+		k.forgetOld(p, now)
 		k.watchForeign(p, now, seen)
 		if cp, ok := p.book.unsaid(); ok && now.Sub(p.checked) > checkpointEvery {
 			p.checked = now
@@ -139,6 +141,65 @@ func (k *Keeper) watchForeign(p *purse, now time.Time, seen map[foreignKey]bool)
 			p.outbox = append(p.outbox, journal.Closed{Epoch: id, N: closed})
 		}
 	}
+}
+
+// What is forgotten, and when: meters of calendar windows that ended; rolling
+// meters with nothing in their window; meters of a total that nobody used for 30
+// days, which then begin anew; epochs that ended, with all their corrections, when
+// no report can come any more.
+const (
+	forgetEvery     = time.Minute
+	forgetMost      = 500 // meters an entry
+	forgetEnded     = time.Hour
+	forgetTotal     = 30 * 24 * time.Hour
+	forgetEpochs    = 8 * 24 * time.Hour
+	forgetScanned   = 20_000 // meters a sweep looks at
+	forgetRollingBy = 2      // windows
+)
+
+// forgetOld says what the book may forget. It looks at a bounded part of the
+// meters each time; which part is the map's chance.
+func (k *Keeper) forgetOld(p *purse, now time.Time) {
+	if now.Sub(p.forgot) < forgetEvery {
+		return
+	}
+	p.forgot = now
+	ev := journal.MetersForgotten{Offset: p.book.offset}
+	scanned := 0
+	for name, m := range p.book.meters {
+		if scanned++; scanned > forgetScanned || len(ev.Meters) == forgetMost {
+			break
+		}
+		if m.refs == 0 && p.hands[name] == nil && m.forgettable(now) {
+			ev.Meters = append(ev.Meters, name)
+		}
+	}
+	if len(ev.Meters) > 0 {
+		slices.SortFunc(ev.Meters, compareMeters)
+		p.outbox = append(p.outbox, ev)
+	}
+	for id, ep := range p.book.epochs {
+		if ep.ended && len(ep.leases) == 0 && now.UnixNano()-ep.changedAt > int64(forgetEpochs) {
+			p.outbox = append(p.outbox, journal.EpochForgotten{Epoch: id})
+		}
+	}
+}
+
+// forgettable reports whether a meter has had its time.
+func (m *meter) forgettable(now time.Time) bool {
+	idle := now.UnixNano() - m.changedAt
+	w := m.budget.window
+	switch {
+	case m.name.Unit == journal.UnitConcurrent:
+		return idle > int64(forgetEnded)
+	case w.Rolling > 0:
+		return idle > forgetRollingBy*int64(w.Rolling+slideSkew)+int64(forgetEnded)
+	case w.Every == 0:
+		return idle > int64(forgetTotal)
+	}
+	label, _, _, err := Label(w, m.name.Unit, now.Add(-forgetEnded))
+	// Labels of one calendar sort as their windows follow each other.
+	return err == nil && idle > int64(forgetEnded) && m.name.Label < label
 }
 
 // Shutdown returns what is in hand and writes the snapshot. Run must have ended.
