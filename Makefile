@@ -2,6 +2,7 @@
 
 GO        ?= go
 TOOL      := $(GO) tool -modfile=tools/go.mod
+BUF       := $(GO) tool -modfile=../tools/go.mod buf
 BIN       := bin/signalbox
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS   := -s -w -X main.version=$(VERSION)
@@ -60,11 +61,12 @@ lint: ## gofmt, go vet, staticcheck, buf
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt: run gofmt -w on:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
-	cd proto && $(GO) tool -modfile=../tools/go.mod buf lint
+	cd proto && $(BUF) lint && $(BUF) breaking --config buf.promise.yaml --against journal/promised.binpb
 
 .PHONY: generate
-generate: ## the protobuf code in proto/gen
-	cd proto && $(GO) tool -modfile=../tools/go.mod buf generate
+generate: ## the protobuf code in proto/gen, and what is promised of the facts
+	cd proto && $(BUF) generate && $(BUF) breaking --config buf.promise.yaml --against journal/promised.binpb \
+	  && $(BUF) build --config buf.promise.yaml -o journal/promised.binpb
 
 .PHONY: cover
 cover: ## coverage of the unit tests, by function
