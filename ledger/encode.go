@@ -282,7 +282,10 @@ func (s *slide) encode(w *writer) {
 }
 
 func (s *slide) decode(r *reader) {
-	s.newest = r.int()
+	if s.newest = r.int(); s.newest < 0 {
+		r.fail("a bucket before time")
+		s.newest = 0
+	}
 	for i := range s.buckets {
 		s.buckets[i] = r.int()
 	}

@@ -98,3 +98,64 @@ func GrantOf(b *Book, epoch journal.Epoch, n uint64) (sum int64) {
 	}
 	return sum
 }
+
+// EpochOf is a keeper's epoch.
+func EpochOf(k *Keeper) journal.Epoch { return k.cfg.Epoch }
+
+// EachMeter visits a book's meters.
+func EachMeter(b *Book, visit func(journal.Meter, Balance)) {
+	for name, m := range b.meters {
+		visit(name, m.balance(b.now))
+	}
+}
+
+// BookState is how far a keeper folded a key, and the hash there.
+func BookState(k *Keeper, key string) (int64, [32]byte, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	p := k.purses[key]
+	if p == nil {
+		return 0, [32]byte{}, false
+	}
+	return p.book.offset, p.book.Hash(), true
+}
+
+// Faults of a holder that the simulation plants after a settlement.
+const (
+	plantReuse = 1
+	plantKept  = 2
+)
+
+// Plant gives a holder money that is not its own: what a settlement freed to the
+// pool (reuse), or what it would keep, before the log said so.
+func Plant(k *Keeper, fault int, parts []journal.HeldOn, s Settlement) {
+	if fault != plantReuse && fault != plantKept || s.Rank != journal.RankExact {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i, part := range parts {
+		if part.Hold.Epoch != k.cfg.Epoch {
+			continue
+		}
+		p := k.purses[part.Key]
+		for j, c := range part.Charges {
+			l := p.leases[c.Lease]
+			if l == nil {
+				continue
+			}
+			back := c.Held
+			if fault == plantKept {
+				back = max(c.Held-s.Parts[i].Charges[j].Actual, 0)
+			}
+			for d := range l.draws {
+				if dr := &l.draws[d]; dr.hand.meter == c.Meter && back > 0 {
+					if dr.free == 0 {
+						dr.hand.draws = append(dr.hand.draws, dr)
+					}
+					dr.free += back
+				}
+			}
+		}
+	}
+}

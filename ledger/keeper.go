@@ -242,6 +242,9 @@ func (k *Keeper) foldSome(p int32, entries []journal.Entry) error {
 	defer k.mu.Unlock()
 	touched := map[*purse]bool{}
 	for _, e := range entries {
+		if e.Offset < k.partitions[p].next {
+			continue // Redelivered.
+		}
 		pu := k.purse(e.Key)
 		if err := pu.book.Apply(e); err != nil {
 			return err

@@ -161,6 +161,7 @@ func (k *Keeper) limit(p *purse, d *Demand) (amount int64, known bool) {
 		p.giveUpBudget(newest.Incarnation)
 	}
 	p.tell(newest)
+	k.wake()
 	return newest.Amount, false
 }
 
@@ -291,19 +292,15 @@ func (k *Keeper) abandon(p *purse) {
 	k.wake()
 }
 
+// rememberRefusal remembers which of an ask's meters could not give their least.
 func (p *purse) rememberRefusal(f *flight) {
 	for _, line := range f.lines {
-		if line.Least == 0 {
-			continue // It was asked ahead of need.
+		m := p.book.meters[line.Meter]
+		bu := p.book.budgets[line.Meter.Budget]
+		if m == nil || line.Least <= m.available(p.book.now) {
+			continue // It was another meter's fault.
 		}
-		h := p.hand(line.Meter)
-		h.refusal = refusal{least: line.Least}
-		if m := p.book.meters[line.Meter]; m != nil {
-			h.refusal.changed = m.changed
-		}
-		if bu := p.book.budgets[line.Meter.Budget]; bu != nil {
-			h.refusal.limited = bu.changed
-		}
+		p.hand(line.Meter).refusal = refusal{least: line.Least, changed: m.changed, limited: bu.changed}
 	}
 }
 

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"fmt"
@@ -364,6 +365,8 @@ func (k *Keeper) holdsWhere(want func(*openHold) bool) []OpenHold {
 			holds = append(holds, OpenHold{Parts: o.parts, CallID: o.callID, Note: o.note, HeldAt: o.heldAt, ExpiresAt: o.expiresAt, Inherited: o.inherited})
 		}
 	}
-	slices.SortFunc(holds, func(a, b OpenHold) int { return a.ExpiresAt.Compare(b.ExpiresAt) })
+	slices.SortFunc(holds, func(a, b OpenHold) int {
+		return cmp.Or(a.ExpiresAt.Compare(b.ExpiresAt), compareHolds(holdKey{a.Parts[0].Key, a.Parts[0].Hold}, holdKey{b.Parts[0].Key, b.Parts[0].Hold}))
+	})
 	return holds
 }
