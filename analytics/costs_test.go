@@ -1,6 +1,7 @@
 package analytics
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -91,6 +92,10 @@ func TestCostsAreTheSameInGoAndSQL(t *testing.T) {
 					p.Tiers = append(p.Tiers, tier)
 				}
 			}
+			// As the registry keeps them.
+			slices.SortFunc(p.Tiers, func(a, b registry.Tier) int {
+				return cmp.Or(cmp.Compare(a.ServiceTier, b.ServiceTier), cmp.Compare(a.Above, b.Above))
+			})
 			history = append(history, p)
 			priceRows = append(priceRows, priceOf(&p))
 		}

@@ -43,7 +43,7 @@ func (s *Store) Query(ctx context.Context, sql string) (*Result, error) {
 		"max_result_rows": s.cfg.QueryRows, "max_result_bytes": s.cfg.QueryBytes, "result_overflow_mode": "throw",
 		"max_memory_usage": s.cfg.QueryMemory, "allow_introspection_functions": 0,
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.QueryTime+5*time.Second)
+	ctx, cancel := withoutDeadline(ctx, s.cfg.QueryTime+5*time.Second)
 	defer cancel()
 	rows, err := s.conn.Query(clickhouse.Context(ctx, clickhouse.WithSettings(limits)), statement)
 	if err != nil {
@@ -75,6 +75,15 @@ func (s *Store) Query(ctx context.Context, sql string) (*Result, error) {
 		return nil, fmt.Errorf("read the result: %w", err)
 	}
 	return result, nil
+}
+
+// withoutDeadline ends when ctx ends or after d, and shows no deadline: from one,
+// clickhouse-go makes a max_execution_time of its own, longer than ours.
+func withoutDeadline(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	unhook := context.AfterFunc(ctx, cancel)
+	timer := time.AfterFunc(d, cancel)
+	return inner, func() { unhook(); timer.Stop(); cancel() }
 }
 
 // plain takes the pointers off a scanned value; a nil one is nil.

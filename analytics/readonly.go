@@ -64,13 +64,13 @@ var forbiddenWords = []string{"insert", "into", "outfile", "infile", "settings",
 var forbiddenFunctions = []string{"file", "hascolumnintable", "catboostevaluate", "evalmlmethod", "sleep", "sleepeachrow",
 	"addresstoline", "addresstolinewithinlines", "addresstosymbol", "showcertificate", "getserversetting", "getservermacro", "getmacro",
 	"getclienthttpheader", "currentprofiles", "enabledprofiles", "getmergetreesetting", "trap", "filesystemavailable",
-	"filesystemcapacity", "filesystemunreserved", "tcpport", "getserverport", "buildid", "queryid", "initialqueryid"}
+	"filesystemcapacity", "filesystemunreserved", "tcpport", "getserverport", "buildid", "queryid", "initialqueryid",
+	// IN as a function: what it compares with can be a table.
+	"in", "notin", "nullin", "notnullin", "globalin", "globalnotin", "globalnullin", "globalnotnullin", "inignoreset", "notinignoreset",
+	"nullinignoreset", "notnullinignoreset", "globalinignoreset", "globalnotinignoreset", "globalnullinignoreset", "globalnotnullinignoreset"}
 
 // forbiddenPrefixes are families of them.
 var forbiddenPrefixes = []string{"dict", "joinget", "ai", "getoskernel", "mergetree"}
-
-// allowedPrefixes begin like a forbidden family and are none of it.
-var allowedNames = []string{"dictinct"}
 
 // tableFunctions may stand where a table stands.
 var tableFunctions = []string{"numbers", "numbers_mt", "zeros", "zeros_mt", "values", "generateseries", "generate_series"}
@@ -93,7 +93,7 @@ func forbidden(function string) bool {
 	if slices.Contains(forbiddenFunctions, f) || slices.Contains(reachingFunctions, f) {
 		return true
 	}
-	return slices.ContainsFunc(forbiddenPrefixes, func(p string) bool { return strings.HasPrefix(f, p) }) && !slices.Contains(allowedNames, f)
+	return slices.ContainsFunc(forbiddenPrefixes, func(p string) bool { return strings.HasPrefix(f, p) })
 }
 
 func (c *checker) peek(ahead int) token {
@@ -114,7 +114,12 @@ func (c *checker) skip(keyword string) bool {
 // statement looks at the first word, which says how the rest is to be read.
 func (c *checker) statement() error {
 	switch first := c.peek(0); {
-	case first.is("select"), first.is("with"), first.is("from"), first.is("("):
+	case first.is("select"), first.is("with"), first.is("from"):
+		return c.query()
+	case first.is("("):
+		if !c.queryInside() {
+			return refused("a parenthesis at its beginning must hold a SELECT")
+		}
 		return c.query()
 	case first.is("explain"):
 		return c.explain()
@@ -227,8 +232,6 @@ func (c *checker) step() error {
 		c.open = c.open[:len(c.open)-1]
 	case t.is(";"):
 		return refused("it is more than one statement")
-	case t.is("{") && c.peek(1).kind != literal && !c.peek(1).is("}"):
-		return refused("query parameters are not supported")
 	case t.is(",") && *here == fromList:
 		c.at++
 		return c.tableOrQuery()
@@ -270,40 +273,80 @@ func (c *checker) tableOrQuery() error {
 	if !c.peek(0).is("(") {
 		return c.table()
 	}
+	if !c.queryInside() {
+		return refused("a parenthesis after FROM or JOIN must hold a SELECT")
+	}
+	return nil
+}
+
+// queryInside says whether the parentheses that open here hold a query.
+func (c *checker) queryInside() bool {
 	inner := 0
 	for c.peek(inner).is("(") {
 		inner++
 	}
-	if t := c.peek(inner); t.is("select") || t.is("with") || t.is("from") {
-		return nil
-	}
-	return refused("a parenthesis after FROM or JOIN must hold a SELECT")
+	t := c.peek(inner)
+	return t.is("select") || t.is("with") || t.is("from")
 }
 
 // operandOfIn looks at what IN compares with: a name there can be a table, also
-// in parentheses.
+// in parentheses. (in(x, y) reads the same, so a list is looked at name by name.)
 func (c *checker) operandOfIn() error {
 	inner := 0
 	for c.peek(inner).is("(") {
 		inner++
 	}
-	if c.peek(inner).name() == "" || c.peek(inner).is("select") || c.peek(inner).is("with") || c.peek(inner).is("from") {
+	first := c.peek(inner)
+	switch {
+	case first.is("select"), first.is("with"), first.is("from"):
+		return nil
+	case inner > 0:
+		return c.listOfIn(inner)
+	case first.name() == "":
+		return nil
+	case c.peek(1).is("(") && !slices.Contains([]string{"tuple", "array"}, strings.ToLower(first.name())):
+		if !slices.Contains(tableFunctions, strings.ToLower(first.name())) {
+			return refused("the table function %s is not allowed", first.name())
+		}
+		return nil
+	case c.peek(1).is("("):
 		return nil
 	}
-	// A function of values, such as tuple(1, 2), is looked at by step; a table
-	// function that step allows is allowed here too.
-	last := inner
-	for c.peek(last+1).is(".") && c.peek(last+2).name() != "" {
-		last += 2
+	return c.lookAhead(0)
+}
+
+// listOfIn looks at a list in parentheses, from behind those that open it. A
+// name with a dot that stands alone could be another database's table.
+func (c *checker) listOfIn(at int) error {
+	depth := 1
+	start := true
+	for ; depth > 0 && c.at+at < len(c.list); at++ {
+		t := c.peek(at)
+		switch {
+		case t.is("("):
+			depth++
+		case t.is(")"):
+			depth--
+		case start && t.name() != "":
+			last := at
+			for c.peek(last+1).is(".") && c.peek(last+2).name() != "" {
+				last += 2
+			}
+			if end := c.peek(last + 1); end.is(",") || end.is(")") {
+				if err := c.lookAhead(at); err != nil {
+					return err
+				}
+			}
+		}
+		start = t.is("(") || t.is(",")
 	}
-	if c.peek(last + 1).is("(") {
-		return nil
-	}
-	if inner > 0 && !c.peek(last+1).is(")") {
-		return nil // a list of values
-	}
+	return nil
+}
+
+// lookAhead checks a table's name further on, without moving there.
+func (c *checker) lookAhead(by int) error {
 	at := c.at
-	c.at += inner
+	c.at += by
 	err := c.table()
 	c.at = at
 	return err
@@ -315,6 +358,9 @@ func (c *checker) table() error {
 	first := c.peek(0)
 	if first.name() == "" {
 		return refused("a table's name is expected and %q stands there", first.text)
+	}
+	if first.kind == word && slices.ContainsFunc(forbiddenWords, first.is) {
+		return refused("%s is not allowed in it", strings.ToUpper(first.text))
 	}
 	if c.peek(1).is("(") {
 		if !slices.Contains(tableFunctions, strings.ToLower(first.name())) {

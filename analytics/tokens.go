@@ -17,8 +17,9 @@ const (
 
 // token is one piece of a statement, as it was written.
 type token struct {
-	kind tokenKind
-	text string
+	kind  tokenKind
+	text  string
+	apart bool // from the one before it, by space or a comment
 }
 
 // is says whether the token is this keyword or symbol; quoted names never are.
@@ -49,6 +50,7 @@ func tokens(sql string) ([]token, error) {
 		return nil, fmt.Errorf("the statement is longer than %d bytes", maxStatement)
 	}
 	var out []token
+	apart := false
 	for i := 0; i < len(sql); {
 		rest := sql[i:]
 		c := sql[i]
@@ -57,6 +59,7 @@ func tokens(sql string) ([]token, error) {
 		n := 1
 		switch {
 		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
+			apart = true
 			i++
 			continue
 		case strings.HasPrefix(rest, "--"):
@@ -64,6 +67,7 @@ func tokens(sql string) ([]token, error) {
 			if end < 0 {
 				return out, nil
 			}
+			apart = true
 			i += end
 			continue
 		case strings.HasPrefix(rest, "/*"):
@@ -71,6 +75,7 @@ func tokens(sql string) ([]token, error) {
 			if end < 0 || strings.Contains(rest[2:2+end], "/*") {
 				return nil, fmt.Errorf("a comment is not closed, or holds another one")
 			}
+			apart = true
 			i += end + 4
 			continue
 		case c == '\'':
@@ -88,7 +93,7 @@ func tokens(sql string) ([]token, error) {
 		case isDigit(c):
 			n, err = numberLength(rest)
 			t.kind = literal
-		case strings.IndexByte("()[]{},.;:?=<>!+-*/%|^@", c) >= 0:
+		case strings.IndexByte("()[],.;:?=<>!+-*/%|^@", c) >= 0:
 			t.kind = symbol
 		default:
 			err = fmt.Errorf("the character %q is not allowed outside of quotes", rest[:1])
@@ -96,8 +101,9 @@ func tokens(sql string) ([]token, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.text = rest[:n]
+		t.text, t.apart = rest[:n], apart
 		out = append(out, t)
+		apart = false
 		i += n
 	}
 	return out, nil
@@ -170,19 +176,15 @@ func numberLength(s string) (int, error) {
 	return n, nil
 }
 
-// render puts tokens together again, one space between any two, except where a
-// symbol of two characters was split.
+// render puts tokens together again, with one space where there was any space or
+// a comment.
 func render(list []token) string {
 	var b strings.Builder
 	for i, t := range list {
-		if i > 0 && !(t.kind == symbol && list[i-1].kind == symbol && operator[list[i-1].text+t.text]) {
+		if i > 0 && t.apart {
 			b.WriteByte(' ')
 		}
 		b.WriteString(t.text)
 	}
 	return b.String()
 }
-
-// operator are the symbols of two characters; a pair of symbols that was written
-// apart becomes one of them at worst, which is an error or the same statement.
-var operator = map[string]bool{"<=": true, ">=": true, "<>": true, "!=": true, "==": true, "||": true, "->": true, "::": true}
