@@ -23,14 +23,14 @@ const (
 	newNumber         // an ask that may be lost is asked again under a new number
 	twoRules          // one replica folds by other rules
 	gapSkipped        // a reader that lost its place goes on from elsewhere
-	ungranted         // an ask is believed granted when it was acknowledged
+	singly            // of an ask's meters one is granted at a time
 )
 
 var faults = map[fault]string{
 	reuse: "settle frees to the pool and the holder reuses", keptEarly: "kept money used before it is read back",
 	differences: "returned as a difference, under duplicates", closerFrees: "a closer that computes amounts",
-	shareAlone: "granted by share without least", rankIgnored: "rank ignored",
-	newNumber: "an ask retried under a new number", twoRules: "two versions of the rules side by side", gapSkipped: "a gap skipped",
+	rankIgnored: "rank ignored",
+	newNumber:   "an ask retried under a new number", twoRules: "two versions of the rules side by side", gapSkipped: "a gap skipped",
 }
 
 // rewriter plants a fault between the log and those who read and write it.
@@ -69,6 +69,11 @@ func (r *rewriter) sent(p *process, recs []journal.Record) []journal.Record {
 				total := ev.Total
 				ev.Total = total - r.returned[key]
 				r.returned[key] = total
+				out[i].Event = ev
+			}
+		case journal.Asked:
+			if r.sim.fault == singly {
+				ev.Asks = ev.Asks[:1]
 				out[i].Event = ev
 			}
 		case journal.Closed:

@@ -250,15 +250,20 @@ func (s *simSpool) drain(ctx context.Context) error {
 // start begins a process in a slot, in a folder and with a spool that may be an
 // earlier one's.
 func (s *sim) start(slot int, dir string, spool *simSpool) {
+	s.startWith(slot, ledger.Config{Dir: dir, LeaseWait: 60 * time.Millisecond, HoldWait: s.ms(300),
+		HoldTTL: 20 * time.Second, LeaseTTL: 8 * time.Second, IdleAfter: 3 * time.Second, SettleWait: 200 * time.Millisecond,
+		BootID: "boot"}, spool)
+}
+
+func (s *sim) startWith(slot int, cfg ledger.Config, spool *simSpool) {
 	s.mu.Lock()
 	s.epochs++
-	epoch := journal.Epoch{byte(s.epochs), byte(s.epochs >> 8), 1}
+	cfg.Epoch = journal.Epoch{byte(s.epochs), byte(s.epochs >> 8), 1}
 	s.mu.Unlock()
-	p := &process{sim: s, slot: slot, dir: dir, spool: spool, ended: make(chan struct{})}
+	p := &process{sim: s, slot: slot, dir: cfg.Dir, spool: spool, ended: make(chan struct{})}
+	cfg.Spool, cfg.Drain = p, spool.drain
 	p.ctx, p.kill = context.WithCancel(context.Background())
-	k, err := ledger.NewKeeper(ledger.Config{Dir: dir, Epoch: epoch, LeaseWait: 60 * time.Millisecond, HoldWait: s.ms(300),
-		HoldTTL: 20 * time.Second, LeaseTTL: 8 * time.Second, IdleAfter: 3 * time.Second, SettleWait: 200 * time.Millisecond,
-		Spool: p, Drain: spool.drain, BootID: "boot"}, p, s, time.Now, discard)
+	k, err := ledger.NewKeeper(cfg, p, s, time.Now, discard)
 	if err != nil {
 		s.t.Error(err)
 		return
@@ -619,7 +624,7 @@ func newSim(t *testing.T, seed uint64, loses bool, f fault) *sim {
 	s := &sim{t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 7)), loses: loses, fault: f,
 		memory: journal.NewMemory(2, time.Now), real: map[journal.Meter]int64{}, watch: map[string]*ledger.Book{}, broken: map[string]int{}}
 	s.rewrite = newRewriter(s)
-	amounts := []int64{[]int64{30, 200, 2000}[seed%3], 40, 40, 4, 60}
+	amounts := []int64{[]int64{30, 200, 2000}[seed%3], 40, 150, 12, 200}
 	for i, b := range []registry.Budget{
 		{Name: "money", Unit: journal.UnitUSD},
 		{Name: "calls", Unit: journal.UnitRequests, Per: []string{"user"}},
