@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"google.golang.org/grpc"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/signalbox-dev/signalbox/adapters/door"
 	doorgrpc "github.com/signalbox-dev/signalbox/adapters/grpc"
@@ -115,6 +116,9 @@ func (b *box) serveGRPC(asked asked) error {
 	server := grpc.NewServer(doorgrpc.Options(tls, body, b.log)...)
 	health := doorgrpc.New(doorgrpc.Config{Decider: asked, Settler: asked, Body: body, Log: b.log,
 		Guard: door.Guard{Gateways: people{b}, TrustLocal: loopback(b.config.GRPC.Listen)}}).Register(server)
+	for service := range server.GetServiceInfo() {
+		health.SetServingStatus(service, healthv1.HealthCheckResponse_SERVING) // who probes one service by its name
+	}
 	l, err := listen(b.config.GRPC.Listen)
 	if err != nil {
 		return fmt.Errorf("grpc.listen: %w", err)
