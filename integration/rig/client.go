@@ -129,11 +129,14 @@ func (b *Box) post(ctx context.Context, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+b.HTTP+path, bytes.NewReader(raw))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL()+path, bytes.NewReader(raw))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if b.GatewayToken != "" {
+		req.Header.Set("X-Signalbox-Gateway-Token", b.GatewayToken)
+	}
 	resp, err := b.HTTPClient.Do(req)
 	if err != nil {
 		return err

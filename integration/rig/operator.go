@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,14 +14,32 @@ import (
 
 // Run is one command of the binary, as an operator types it.
 func (b *Box) Run(ctx context.Context, args ...string) (string, error) {
+	done, err := b.Command(ctx, args...)
+	if err == nil && done.Exit != 0 {
+		err = fmt.Errorf("signalbox %s: exit status %d: %s", strings.Join(args, " "), done.Exit, strings.TrimSpace(done.Stderr))
+	}
+	return done.Stdout, err
+}
+
+// Done is what a command left: what it printed, and its exit status.
+type Done struct {
+	Stdout, Stderr string
+	Exit           int
+}
+
+// Command is Run for commands that are expected to fail: an exit status is no
+// error.
+func (b *Box) Command(ctx context.Context, args ...string) (Done, error) {
 	cmd := exec.CommandContext(ctx, b.Bin, args...)
-	cmd.Env = append(os.Environ(), "SIGNALBOX_URL=http://"+b.HTTP)
+	cmd.Env = append(os.Environ(), "SIGNALBOX_URL="+b.operators(), "SIGNALBOX_TOKEN="+b.Token)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("signalbox %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errs.String()))
+	err := cmd.Run()
+	var ended *exec.ExitError
+	if errors.As(err, &ended) {
+		err = nil
 	}
-	return out.String(), nil
+	return Done{out.String(), errs.String(), cmd.ProcessState.ExitCode()}, err
 }
 
 // Apply writes a registry file and applies it.

@@ -3,6 +3,7 @@ package rig
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -25,16 +26,29 @@ type Config struct {
 	Args []string // on top of serve -c FILE
 	// HTTP, GRPC and Ops are listen addresses; empty: free loopback ports.
 	HTTP, GRPC, Ops string
+	// Admin is where operators are answered; empty: beside the gateways, on HTTP.
+	Admin string
+	// HTTPS is the door's certificate; nil: plain HTTP.
+	HTTPS *HTTPS
 	// Extra is more of signalbox.yaml.
 	Extra string
 	Log   io.Writer // of the process; nil: kept, see Tail
+}
+
+// HTTPS names the files of the door's certificate, and how we call it.
+type HTTPS struct {
+	Cert, Key, ClientCA string
+	Client              *tls.Config
 }
 
 // Box is one running signalbox.
 type Box struct {
 	Config
 	HTTPClient *http.Client
-	Epoch      int // starts so far
+	// Token is the operator's (sba_…) and GatewayToken the gateway's (sbg_…), where
+	// being on this machine is not enough.
+	Token, GatewayToken string
+	Epoch               int // starts so far
 
 	mu      sync.Mutex
 	cmd     *exec.Cmd
@@ -49,7 +63,7 @@ func New(c Config) (*Box, error) {
 		if *addr != "" {
 			continue
 		}
-		free, err := freePort()
+		free, err := FreePort()
 		if err != nil {
 			return nil, err
 		}
@@ -58,16 +72,50 @@ func New(c Config) (*Box, error) {
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("data_dir: %s\nhttp: {listen: %s}\ngrpc: {listen: %s}\nops: {listen: %s}\n%s",
-		filepath.Join(c.Dir, "data"), c.HTTP, c.GRPC, c.Ops, c.Extra)
-	if err := os.WriteFile(filepath.Join(c.Dir, "signalbox.yaml"), []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(c.Dir, "signalbox.yaml"), []byte(c.yaml()), 0o644); err != nil {
 		return nil, err
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 512, MaxConnsPerHost: 512}
+	if c.HTTPS != nil {
+		transport.TLSClientConfig = c.HTTPS.Client
+	}
 	return &Box{Config: c, HTTPClient: &http.Client{Transport: transport, Timeout: 60 * time.Second}, tail: &tail{}}, nil
 }
 
-func freePort() (string, error) {
+func (c *Config) yaml() string {
+	listen := func(name, addr, more string) string { return fmt.Sprintf("%s: {listen: %s%s}\n", name, addr, more) }
+	files := ""
+	if t := c.HTTPS; t != nil {
+		files = fmt.Sprintf(", tls: {cert: %s, key: %s, client_ca: %s}", t.Cert, t.Key, t.ClientCA)
+	}
+	text := fmt.Sprintf("data_dir: %s\n", c.Data()) + listen("http", c.HTTP, files) + listen("grpc", c.GRPC, "") + listen("ops", c.Ops, "")
+	if c.Admin != "" {
+		text += listen("admin", c.Admin, "")
+	}
+	return text + c.Extra
+}
+
+// Data is the process's data folder.
+func (c *Config) Data() string { return filepath.Join(c.Dir, "data") }
+
+// URL is the gateways' door.
+func (c *Config) URL() string {
+	if c.HTTPS != nil {
+		return "https://" + c.HTTP
+	}
+	return "http://" + c.HTTP
+}
+
+// operators is where operators are answered.
+func (c *Config) operators() string {
+	if c.Admin != "" {
+		return "http://" + c.Admin
+	}
+	return c.URL()
+}
+
+// FreePort is a loopback address that nobody listens on.
+func FreePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
@@ -150,10 +198,20 @@ func (b *Box) Kill() error { return b.signal(syscall.SIGKILL) }
 // Stop asks it to drain and waits.
 func (b *Box) Stop() error { return b.signal(syscall.SIGTERM) }
 
-func (b *Box) signal(sig syscall.Signal) error {
+// Drain asks it to drain and does not wait; Stop does.
+func (b *Box) Drain() error {
+	cmd, _ := b.process()
+	return cmd.Process.Signal(syscall.SIGTERM)
+}
+
+func (b *Box) process() (*exec.Cmd, chan struct{}) {
 	b.mu.Lock()
-	cmd, exited := b.cmd, b.exited
-	b.mu.Unlock()
+	defer b.mu.Unlock()
+	return b.cmd, b.exited
+}
+
+func (b *Box) signal(sig syscall.Signal) error {
+	cmd, exited := b.process()
 	if cmd == nil {
 		return nil
 	}

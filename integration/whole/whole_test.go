@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -71,11 +72,39 @@ func newBox(t *testing.T, extra string) *rig.Box {
 		if t.Failed() {
 			t.Logf("signalbox said:\n%s", log.String())
 		}
-		if bytes.Contains([]byte(log.String()), []byte("sbx_")) {
+		if printedKey.MatchString(log.String()) {
 			t.Error("a key stands in the log")
 		}
+		eventually(t, "no analytics engine is left", func() error {
+			engines, err := box.Engines()
+			if err == nil && len(engines) > 0 {
+				err = fmt.Errorf("engines %v still work in %s", engines, box.Data())
+			}
+			return err
+		})
 	})
 	return box
+}
+
+// printedKey is a key as it is shown once.
+var printedKey = regexp.MustCompile(`sb[xga]_[0-9A-Za-z]{16}`)
+
+// eventually asks until there is no complaint. Its bound is for a machine that
+// has much else to do, and says nothing about speed.
+func eventually(t *testing.T, what string, ask func() error) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		err := ask()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("%s: not within a minute: %v", what, err)
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 func ctx(t *testing.T) context.Context {
@@ -108,6 +137,39 @@ func spent(t *testing.T, box *rig.Box, name string) (spent, held int64) {
 		}
 	}
 	return spent, held
+}
+
+// balanced waits until a budget holds nothing and has spent exactly this: what
+// was leased and not used comes back some seconds after the last call.
+func balanced(t *testing.T, box *rig.Box, name string, want int64) {
+	t.Helper()
+	eventually(t, "the books of "+name, func() error {
+		if got, held := spent(t, box, name); got != want || held != 0 {
+			return fmt.Errorf("%d nano-USD are spent and %d held; want %d and 0", got, held, want)
+		}
+		return nil
+	})
+}
+
+// sqlSays waits until ClickHouse, which follows the journal, answers one row whose
+// columns a, b, c… have these values.
+func sqlSays(t *testing.T, box *rig.Box, query string, want ...any) {
+	t.Helper()
+	eventually(t, query, func() error {
+		rows, err := box.SQL(ctx(t), query)
+		if err != nil {
+			return err
+		}
+		if len(rows) != 1 {
+			return fmt.Errorf("%d rows", len(rows))
+		}
+		for i, w := range want {
+			if got := rows[0][string(rune('a'+i))]; fmt.Sprint(got) != fmt.Sprint(w) {
+				return fmt.Errorf("it says %v; want %v", rows[0], want)
+			}
+		}
+		return nil
+	})
 }
 
 func nano(t *testing.T, usd string) int64 {
@@ -165,3 +227,21 @@ prices:
   - {deployment: secret, from: 2024-01-01T00:00:00Z, input: "2.50", cached_input: "1.25", output: "10.00"}
   - {deployment: claude-eu, from: 2024-01-01T00:00:00Z, input: "3.00", cached_input: "0.30", cache_write: "3.75", cache_write_long: "6.00", output: "15.00"}
 `
+
+// completed reports a call with its usage.
+func completed(a *rig.Answer, input, output int64) rig.Report {
+	return rig.Report{ReportToken: a.ReportToken, Outcome: "completed", Status: 200,
+		Usage: map[string]int64{"input_tokens": input, "output_tokens": output}}
+}
+
+// open asks about a call of globex that must be let out.
+func open(t *testing.T, box *rig.Box, secret, callID string) *rig.Answer {
+	t.Helper()
+	a, err := box.Decide(ctx(t), rig.Question{CallID: callID, Request: chat(secret, hello)})
+	if err != nil || a.Denied() != "" {
+		t.Fatalf("the call was not let out: %v %+v", err, a)
+	}
+	return a
+}
+
+const hello = `{"model":"gpt-4o","max_tokens":100,"messages":[{"role":"user","content":"Hello"}]}`
