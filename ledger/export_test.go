@@ -159,3 +159,19 @@ func Plant(k *Keeper, fault int, parts []journal.HeldOn, s Settlement) {
 		}
 	}
 }
+
+// Refill puts a hold's money back in hand, as if it had not been held.
+func Refill(k *Keeper, held Held) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, part := range held.Parts {
+		p := k.purses[part.Key]
+		for _, c := range part.Charges {
+			for d := range p.leases[c.Lease].draws {
+				if dr := &p.leases[c.Lease].draws[d]; dr.hand.meter == c.Meter {
+					dr.free += c.Held
+				}
+			}
+		}
+	}
+}

@@ -19,8 +19,8 @@ const dollar = 1_000_000_000
 
 // world is a journal, the budgets told, and the replicas over them.
 type world struct {
-	t       *testing.T
-	journal *journal.Memory
+	t       testing.TB
+	journal logJournal
 	mu      sync.Mutex
 	budgets map[int64]*registry.Budget
 	epochs  byte
@@ -30,7 +30,7 @@ type world struct {
 var discard = slog.New(slog.DiscardHandler)
 
 // dir is the folder that the world's first replica was given.
-func (w *world) dir(t *testing.T) string {
+func (w *world) dir(t testing.TB) string {
 	t.Helper()
 	if w.folder == "" {
 		t.Fatal("no folder")
@@ -38,7 +38,13 @@ func (w *world) dir(t *testing.T) string {
 	return w.folder
 }
 
-func newWorld(t *testing.T) *world {
+// logJournal is a journal that the tests can also close.
+type logJournal interface {
+	ledger.Journal
+	Close(context.Context) error
+}
+
+func newWorld(t testing.TB) *world {
 	return &world{t: t, journal: journal.NewMemory(2, time.Now), budgets: map[int64]*registry.Budget{}}
 }
 
@@ -178,13 +184,12 @@ func TestThreeHundredCallersOnOneDollar(t *testing.T) {
 		{"with a clamp range", 16, 4096, 100_000 * 1_000_000},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { threeHundred(t, row.floor, row.want, row.perMTok) })
+			synctest.Test(t, func(t *testing.T) { threeHundred(t, newWorld(t), row.floor, row.want, row.perMTok) })
 		})
 	}
 }
 
-func threeHundred(t *testing.T, floor, want, perMTok int64) {
-	w := newWorld(t)
+func threeHundred(t *testing.T, w *world, floor, want, perMTok int64) {
 	one := w.budget(registry.Budget{Name: "one-dollar", Unit: journal.UnitUSD, Amount: dollar})
 	cfg := w.config()
 	cfg.HoldWait = 10 * time.Second
