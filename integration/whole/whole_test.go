@@ -60,8 +60,14 @@ func start(t *testing.T, world string, extra string) *rig.Box {
 
 func newBox(t *testing.T, extra string) *rig.Box {
 	t.Helper()
+	return newBoxOf(t, rig.Config{Extra: extra})
+}
+
+func newBoxOf(t *testing.T, c rig.Config) *rig.Box {
+	t.Helper()
 	var log logBuffer
-	box, err := rig.New(rig.Config{Bin: os.Getenv("SIGNALBOX_BIN"), Dir: t.TempDir(), Extra: extra, Log: &log})
+	c.Bin, c.Dir, c.Log = os.Getenv("SIGNALBOX_BIN"), t.TempDir(), &log
+	box, err := rig.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
