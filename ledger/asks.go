@@ -109,13 +109,13 @@ func (k *Keeper) missing(w *waiter, now time.Time) (*purse, []lack, bool) {
 			least, _ := d.Amount(output)
 			most, _ := d.Amount(w.req.Want)
 			p = k.purse(d.Key)
-			h := p.hand(p.mapped(d.Meter))
+			h := p.at(d.Meter)
 			// A limit that is on its way stands in the log before the ask.
 			if _, known := k.limit(p, d); known {
 				if least == 0 || h.pick(least, now) != nil {
 					continue
 				}
-				unspent, _ := k.balance(p, h.meter, d, now)
+				unspent, _ := k.balance(p, h, d, now)
 				if p.refused(h, least, unspent) {
 					return nil, nil, false
 				}
@@ -138,7 +138,7 @@ func (k *Keeper) lonely(w *waiter) bool {
 // poor reports whether a meter may not be able to give what a call behind the
 // first one lacks: then the first must not be made to wait for it.
 func (p *purse) poor(m lack) bool {
-	if entry := p.book.meters[m.hand.meter]; entry != nil {
+	if entry := p.entry(m.hand); entry != nil {
 		return entry.available(p.book.now) < m.least
 	}
 	bu := p.book.budgets[m.hand.meter.Budget]
@@ -183,7 +183,7 @@ func (k *Keeper) askAhead(p *purse, h *hand, d *Demand, now time.Time) {
 	if expect == 0 || h.free() > expect/2 || p.contended(h.meter) {
 		return
 	}
-	_, pool := k.balance(p, h.meter, d, now)
+	_, pool := k.balance(p, h, d, now)
 	if pool < expect/2 {
 		return // Near the end of a budget nothing is taken for later.
 	}

@@ -220,7 +220,7 @@ func (b *Book) giveBack(ev journal.Returned) error {
 	if ep == nil {
 		return nil
 	}
-	l, d := ep.draw(ev.N, ev.Meter)
+	l, d := ep.draw(ev.N, &ev.Meter, 0)
 	if d == nil || ev.Total <= d.returned {
 		return nil
 	}
@@ -253,12 +253,14 @@ func (b *Book) settle(ev journal.Settled) error {
 	// For the provider's own figures one bit is enough.
 	before := ep.settled.provisional[ev.Hold.N]
 	var after []charged
-	for _, c := range ev.Charges {
-		done, err := b.settleCharge(ep, c, &before)
+	for i := range ev.Charges {
+		done, err := b.settleCharge(ep, &ev.Charges[i], i, &before)
 		if err != nil {
 			return err
 		}
-		after = append(after, done)
+		if ev.Rank < journal.RankExact {
+			after = append(after, done)
+		}
 	}
 	for _, old := range before.charges { // Meters that the better word does not name.
 		if err := b.charge(old.meter, -old.amount, old.at); err != nil {
@@ -274,15 +276,19 @@ func (b *Book) settle(ev journal.Settled) error {
 // whatever the call cost; a cost above it is the meter's to bear and never another
 // hold's. A charge that replaces a lower rank's moves only the difference, and
 // counts when the first one did.
-func (b *Book) settleCharge(ep *epoch, c journal.Charge, before *provisional) (charged, error) {
+func (b *Book) settleCharge(ep *epoch, c *journal.Charge, i int, before *provisional) (charged, error) {
 	if old, ok := before.take(c.Meter); ok {
 		err := b.charge(old.meter, c.Actual-old.amount, old.at)
 		old.meter.refs--
 		old.amount = c.Actual
 		return old, err
 	}
-	m, at := b.payer(c.Meter), b.now
-	if l, d := ep.draw(c.Lease, c.Meter); d != nil {
+	var m *meter
+	at := b.now
+	if l, d := ep.draw(c.Lease, &c.Meter, i); d == nil {
+		m = b.payer(c.Meter)
+	} else {
+		m = d.meter
 		freed := min(c.Held, d.leftOrSuspense(l))
 		kept := min(c.Kept, max(freed-c.Actual, 0))
 		if l.closed {

@@ -62,14 +62,17 @@ func (b *Book) epoch(id journal.Epoch) *epoch {
 	return ep
 }
 
-// draw finds a lease's money on a meter.
-func (ep *epoch) draw(n uint64, name journal.Meter) (*lease, *draw) {
+// draw finds a lease's money on a meter, looking first where it is likely to be.
+func (ep *epoch) draw(n uint64, name *journal.Meter, likely int) (*lease, *draw) {
 	l := ep.leases[n]
 	if l == nil {
 		return nil, nil
 	}
+	if likely < len(l.draws) && l.draws[likely].meter.name == *name {
+		return l, &l.draws[likely]
+	}
 	for i := range l.draws {
-		if l.draws[i].meter.name == name {
+		if l.draws[i].meter.name == *name {
 			return l, &l.draws[i]
 		}
 	}

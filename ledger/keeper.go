@@ -81,6 +81,7 @@ type Keeper struct {
 	partitions []partition
 	waiters    []*waiter // first come, first served
 	turn       uint64
+	sights     []sight // of the candidate looked at last
 	open       map[holdKey]*openHold
 	settled    settledMemory
 	span       time.Duration // how long holds last, smoothed
@@ -238,6 +239,18 @@ func (k *Keeper) fold(p int32, entries []journal.Entry) error {
 }
 
 func (k *Keeper) foldSome(p int32, entries []journal.Entry) error {
+	settled, err := k.foldLocked(p, entries)
+	for _, part := range settled {
+		if err := k.disk.settled(part, journal.RankRule); err != nil {
+			k.log.Warn("marking a hold settled on disk failed", "error", err)
+		}
+	}
+	return err
+}
+
+// foldLocked also gives back the holds of ours that others settled, to be marked
+// on disk when the lock is free.
+func (k *Keeper) foldLocked(p int32, entries []journal.Entry) (settled []journal.HeldOn, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	touched := map[*purse]bool{}
@@ -247,13 +260,18 @@ func (k *Keeper) foldSome(p int32, entries []journal.Entry) error {
 		}
 		pu := k.purse(e.Key)
 		if err := pu.book.Apply(e); err != nil {
-			return err
+			return settled, err
 		}
 		k.partitions[p].next = e.Offset + 1
 		if k.readBack(pu, e.Event) {
 			k.fatal = fmt.Errorf("ledger: offset %d of partition %d: %w", e.Offset, p, ErrEpochEnded)
 			k.dismissAll(k.fatal)
-			return k.fatal
+			return settled, k.fatal
+		}
+		if ev, ok := e.Event.(journal.Settled); ok {
+			if part, mark := k.settledElsewhere(e.Key, ev); mark {
+				settled = append(settled, part)
+			}
 		}
 		touched[pu] = true
 	}
@@ -264,7 +282,7 @@ func (k *Keeper) foldSome(p int32, entries []journal.Entry) error {
 	for pu := range touched {
 		k.yieldContended(pu)
 	}
-	return nil
+	return settled, nil
 }
 
 // Ready is nil when everything that stood in the log at the start is folded.

@@ -56,6 +56,7 @@ type meter struct {
 	changedAt   int64 // log time of that entry
 	refs        int   // asks, leases and provisional charges that name it
 	blockedIn   uint64
+	gone        bool // removed from the book; for those who remember where it stood
 }
 
 func (m *meter) available(now int64) int64 { return m.unspent(now) - m.outstanding }
@@ -101,6 +102,9 @@ func (b *Book) Full(name journal.Meter) bool {
 // payer is the meter that a charge goes to: the one it names, or the shared one
 // where that would be a value too many. A charge is never refused.
 func (b *Book) payer(name journal.Meter) *meter {
+	if m := b.meters[name]; m != nil {
+		return m
+	}
 	if b.Full(name) {
 		name.Per = OthersPer
 	}
@@ -109,6 +113,7 @@ func (b *Book) payer(name journal.Meter) *meter {
 
 func (b *Book) removeMeter(m *meter) {
 	delete(b.meters, m.name)
+	m.gone = true
 	if m.name.Per == OthersPer {
 		return
 	}

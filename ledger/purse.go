@@ -45,6 +45,7 @@ type ownDraw struct {
 // hand is what we have of one meter, in all leases.
 type hand struct {
 	meter   journal.Meter
+	entry   *meter     // the book's; nil until somebody looked it up there
 	draws   []*ownDraw // with anything free, oldest first
 	waiting int        // calls that wait for it
 	blocked uint64     // the turn in which an earlier call waited for it
@@ -94,6 +95,26 @@ func (p *purse) hand(m journal.Meter) *hand {
 		p.hands[m] = h
 	}
 	return h
+}
+
+// at is the hand that a demand on a meter counts on: its own, or the one that
+// values over max_values share.
+func (p *purse) at(m journal.Meter) *hand {
+	if h := p.hands[m]; h != nil && p.entry(h) != nil {
+		return h
+	}
+	if p.book.Full(m) {
+		m.Per = OthersPer
+	}
+	return p.hand(m)
+}
+
+// entry is the book's meter behind a hand; nil while nothing was said of it.
+func (p *purse) entry(h *hand) *meter {
+	if h.entry == nil || h.entry.gone {
+		h.entry = p.book.meters[h.meter]
+	}
+	return h.entry
 }
 
 // most is the draw with the most in hand, among leases that may be held from.
@@ -312,7 +333,7 @@ func (p *purse) refused(h *hand, least, unspent int64) bool {
 		return false
 	}
 	var changed, limited int64
-	if m := p.book.meters[h.meter]; m != nil {
+	if m := p.entry(h); m != nil {
 		changed = m.changed
 	}
 	if bu := p.book.budgets[h.meter.Budget]; bu != nil {

@@ -17,6 +17,7 @@ type waiter struct {
 	done   chan answer // cap 1
 	prefer int         // the candidate it waits for
 	asked  bool        // an ask for it was sent: it takes what that brought
+	hands  []*hand     // that count it as waiting
 	queued bool
 }
 
@@ -102,9 +103,8 @@ func (k *Keeper) tryHold(req *HoldRequest) (*waiter, answer) {
 	if len(k.waiters) >= waitersMost {
 		return nil, answer{short: k.shortages(req, now)}
 	}
-	w := &waiter{req: req, done: make(chan answer, 1), prefer: v.candidate, queued: true}
-	k.waiters = append(k.waiters, w)
-	k.countWaiting(req, 1)
+	w := &waiter{req: req, done: make(chan answer, 1), prefer: v.candidate}
+	k.line(w)
 	k.serveWaiters()
 	return w, answer{}
 }
@@ -155,19 +155,30 @@ func (k *Keeper) dequeue(w *waiter) {
 	if !w.queued {
 		return
 	}
-	w.queued = false
 	k.waiters = slices.DeleteFunc(k.waiters, func(o *waiter) bool { return o == w })
-	k.countWaiting(w.req, -1)
+	w.unline()
 }
 
-func (k *Keeper) countWaiting(req *HoldRequest, n int) {
-	for i := range req.Candidates {
-		for j := range req.Candidates[i].Demands {
-			if d := &req.Candidates[i].Demands[j]; d.enforced() {
-				p := k.purse(d.Key)
-				p.hand(p.mapped(d.Meter)).waiting += n
+// line puts a call in line on all meters of all its candidates.
+func (k *Keeper) line(w *waiter) {
+	w.queued = true
+	k.waiters = append(k.waiters, w)
+	for i := range w.req.Candidates {
+		for j := range w.req.Candidates[i].Demands {
+			if d := &w.req.Candidates[i].Demands[j]; d.enforced() {
+				h := k.sight(d).hand
+				h.waiting++
+				w.hands = append(w.hands, h)
 			}
 		}
+	}
+}
+
+// unline lets the meters forget a call that waited.
+func (w *waiter) unline() {
+	w.queued = false
+	for _, h := range w.hands {
+		h.waiting--
 	}
 }
 
@@ -203,8 +214,7 @@ func (k *Keeper) serveWaiters() {
 
 // answer ends a call's wait.
 func (k *Keeper) answer(w *waiter, a answer) {
-	w.queued = false
-	k.countWaiting(w.req, -1)
+	w.unline()
 	w.done <- a
 }
 
@@ -230,8 +240,7 @@ func (k *Keeper) dismissAll(err error) {
 func (k *Keeper) blockMeters(w *waiter) {
 	for i := range w.req.Candidates[w.prefer].Demands {
 		if d := &w.req.Candidates[w.prefer].Demands[i]; d.enforced() {
-			p := k.purse(d.Key)
-			p.hand(p.mapped(d.Meter)).blocked = k.turn
+			k.sight(d).hand.blocked = k.turn
 		}
 	}
 }
@@ -239,15 +248,6 @@ func (k *Keeper) blockMeters(w *waiter) {
 // enforced: warn and shadow budgets take no lease; they count settlements.
 func (d *Demand) enforced() bool {
 	return d.Budget.Capacity || d.Budget.Mode == registry.Enforce || d.Budget.Mode == ""
-}
-
-// mapped is the meter that a demand counts on: its own, or the one that values
-// over max_values share.
-func (p *purse) mapped(m journal.Meter) journal.Meter {
-	if p.book.Full(m) {
-		m.Per = OthersPer
-	}
-	return m
 }
 
 // view is what a call would get now.
@@ -302,17 +302,32 @@ const (
 	spent              // limit − spent has not
 )
 
+// sight is where a demand counts: found once for each look.
+type sight struct {
+	purse *purse
+	hand  *hand
+}
+
+func (k *Keeper) sight(d *Demand) sight {
+	p := k.purse(d.Key)
+	return sight{p, p.at(d.Meter)}
+}
+
 // lookAt judges one candidate: the worst of its demands, and the largest output
 // that all of them can reach.
 func (k *Keeper) lookAt(req *HoldRequest, i int, now time.Time, st stance) (state, int64) {
 	demands := req.Candidates[i].Demands
+	k.sights = k.sights[:0]
+	for j := range demands {
+		k.sights = append(k.sights, k.sight(&demands[j]))
+	}
 	worst, output := inHand, req.Want
 	for j := range demands {
 		d := &demands[j]
 		if !d.enforced() {
 			continue
 		}
-		s, reach := k.lookOn(req, d, now, st)
+		s, reach := k.lookOn(req, d, k.sights[j], now, st)
 		worst = max(worst, s)
 		output = min(output, d.outputWithin(reach, req.Want))
 	}
@@ -324,9 +339,8 @@ func (k *Keeper) lookAt(req *HoldRequest, i int, now time.Time, st stance) (stat
 		if !d.enforced() {
 			continue
 		}
-		p := k.purse(d.Key)
 		amount, _ := d.Amount(output)
-		if amount > 0 && p.hand(p.mapped(d.Meter)).pick(amount, now) == nil {
+		if amount > 0 && k.sights[j].hand.pick(amount, now) == nil {
 			return askable, output
 		}
 	}
@@ -336,12 +350,12 @@ func (k *Keeper) lookAt(req *HoldRequest, i int, now time.Time, st stance) (stat
 // lookOn judges one demand: whether its floor can be had, and how much the call
 // may reach for. Calls that wait for the same meter share what is there, each
 // with its floor at least.
-func (k *Keeper) lookOn(req *HoldRequest, d *Demand, now time.Time, st stance) (state, int64) {
+func (k *Keeper) lookOn(req *HoldRequest, d *Demand, at sight, now time.Time, st stance) (state, int64) {
+	p, h := at.purse, at.hand
 	least, ok := d.Amount(req.Floor)
 	if !ok {
 		return spent, 0
 	}
-	p := k.purse(d.Key)
 	limit, known := k.limit(p, d)
 	switch {
 	case limit == 0 && least > 0:
@@ -353,8 +367,7 @@ func (k *Keeper) lookOn(req *HoldRequest, d *Demand, now time.Time, st stance) (
 	case least == 0 && d.PerMTok == 0:
 		return inHand, 0
 	}
-	h := p.hand(p.mapped(d.Meter))
-	unspent, pool := k.balance(p, h.meter, d, now)
+	unspent, pool := k.balance(p, h, d, now)
 	if least > unspent {
 		return spent, 0
 	}
@@ -390,10 +403,10 @@ func (k *Keeper) reach(p *purse, h *hand, least, pool int64, now time.Time, st s
 // balance is a meter's limit − spent, and what of it is not out in leases. Log
 // time only moves with entries; where a rolling window's money comes back by time
 // alone, our clock says when to ask, and the fold what to grant.
-func (k *Keeper) balance(p *purse, name journal.Meter, d *Demand, now time.Time) (unspent, pool int64) {
-	m := p.book.meters[name]
+func (k *Keeper) balance(p *purse, h *hand, d *Demand, now time.Time) (unspent, pool int64) {
+	m := p.entry(h)
 	if m == nil {
-		limit := p.book.budgets[name.Budget].limit
+		limit := p.book.budgets[h.meter.Budget].limit
 		return limit, limit
 	}
 	at := p.book.now
@@ -415,10 +428,12 @@ func (p *purse) queuedByOthers(name journal.Meter, us journal.Epoch) bool {
 	return false
 }
 
-// take holds what look found: the one place where money in hand becomes a hold.
+// take holds what look just found, at its sights: the one place where money in
+// hand becomes a hold.
 func (k *Keeper) take(req *HoldRequest, v *view, now time.Time) Held {
 	demands := req.Candidates[v.candidate].Demands
-	o := &openHold{callID: req.CallID, heldAt: now, parts: make([]journal.HeldOn, 0, 2), drawn: make([]drawn, 0, len(demands))}
+	o := &openHold{callID: req.CallID, heldAt: now}
+	o.parts, o.drawn = o.roomForParts[:0], o.roomForDrawn[:0]
 	held := Held{Candidate: v.candidate, Output: v.output, open: o}
 	if req.Key != "" {
 		k.partOn(o, req.Key, len(demands))
@@ -427,11 +442,10 @@ func (k *Keeper) take(req *HoldRequest, v *view, now time.Time) Held {
 		d := &demands[j]
 		amount, _ := d.Amount(v.output)
 		held.Amounts[d.Budget.Unit] = max(held.Amounts[d.Budget.Unit], amount)
-		p := k.purse(d.Key)
-		c := journal.Charge{Meter: p.mapped(d.Meter), Held: amount}
+		p, h := k.sights[j].purse, k.sights[j].hand
+		c := journal.Charge{Meter: h.meter, Held: amount}
 		position := -1
 		if d.enforced() {
-			h := p.hand(c.Meter)
 			h.used = now
 			h.rate.add(amount, now)
 			if draw := h.pick(amount, now); draw != nil && amount > 0 {
@@ -457,7 +471,7 @@ func (k *Keeper) take(req *HoldRequest, v *view, now time.Time) Held {
 		o.expiresAt = now.Add(ttl)
 	}
 	held.Parts, held.ExpiresAt = o.parts, o.expiresAt
-	held.Tightest = k.tightest(demands, now)
+	held.Tightest = k.tightest(demands, k.sights)
 	k.remember(o)
 	return held
 }

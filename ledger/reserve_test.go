@@ -388,3 +388,29 @@ func TestMetersOfEndedWindowsAreForgotten(t *testing.T) {
 		}
 	})
 }
+
+// A hold that another replica settled is not open here any more.
+func TestHoldSettledElsewhereIsClosedHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		b := w.budget(registry.Budget{Name: "b", Unit: journal.UnitUSD, Amount: 100})
+		here, stopHere := w.start(w.config())
+		there, stopThere := w.start(w.config())
+		shared := demand(b, "", 10)
+		shared.Key = journal.SharedKey
+		held := hold(t, here, demand(b, "", 10), shared)
+		pay(t, there, held, 4)
+		synctest.Wait()
+		if open := here.Open(); len(open) != 0 {
+			t.Errorf("open: %+v", open)
+		}
+		if s, ok := here.Lookup(held.Parts[0].Hold, "acme"); !ok || s.Charges[0].Actual != 4 {
+			t.Errorf("lookup: %+v, %v", s, ok)
+		}
+		if out := pay(t, here, held, 4); !out.Repeated || !out.Acknowledged {
+			t.Errorf("again: %+v", out)
+		}
+		stopHere()
+		stopThere()
+	})
+}

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"cmp"
-	"container/list"
 	"context"
 	"fmt"
 	"slices"
@@ -21,7 +20,12 @@ type openHold struct {
 	expiresAt time.Time
 	inherited bool
 	kept      bool // on disk
-	settling  chan struct{}
+	settling  bool
+	settled   chan struct{} // of those who wait until the one who settles is done
+
+	// Most holds stand on two keys and few meters: room for them in one piece.
+	roomForParts [2]journal.HeldOn
+	roomForDrawn [6]drawn
 }
 
 // drawn is where in its lease's ask the meter of one charge stands.
@@ -54,43 +58,51 @@ func (k *Keeper) forget(o *openHold) {
 // settledMemory is what was settled of late, so that a repeat gets the first
 // charge again. It is bounded; the oldest leave first.
 type settledMemory struct {
-	byHold map[holdKey]*list.Element
-	order  *list.List // of settledHold, oldest first
+	byHold map[holdKey]*settledHold
+	order  []*settledHold // oldest first, from head on
+	head   int
 }
 
 type settledHold struct {
 	key     holdKey
-	settled journal.Settled
+	settled journal.Settled // of its usage, the sums
 	at      time.Time
 }
 
 const (
-	settledMost = 200_000
+	settledMost = 100_000
 	settledFor  = 24 * time.Hour
 )
 
-func (m *settledMemory) init() {
-	m.byHold, m.order = map[holdKey]*list.Element{}, list.New()
-}
+func (m *settledMemory) init() { m.byHold = map[holdKey]*settledHold{} }
 
 func (m *settledMemory) put(key holdKey, s journal.Settled, at time.Time) {
-	if e, ok := m.byHold[key]; ok {
-		m.order.Remove(e)
+	if u := s.Usage; u != nil {
+		s.Usage = &journal.Usage{At: u.At, RegistryVersion: u.RegistryVersion, OverHold: u.OverHold, ChargedNanoUSD: u.ChargedNanoUSD}
 	}
-	m.byHold[key] = m.order.PushBack(settledHold{key, s, at})
-	for e := m.order.Front(); e != nil; e = m.order.Front() {
-		oldest := e.Value.(settledHold)
-		if m.order.Len() <= settledMost && at.Sub(oldest.at) < settledFor {
-			return
+	h := &settledHold{key, s, at}
+	m.byHold[key] = h
+	m.order = append(m.order, h)
+	for m.head < len(m.order) {
+		oldest := m.order[m.head]
+		if len(m.order)-m.head <= settledMost && at.Sub(oldest.at) < settledFor {
+			break
 		}
-		m.order.Remove(e)
-		delete(m.byHold, oldest.key)
+		if m.byHold[oldest.key] == oldest { // It may have been settled anew, better.
+			delete(m.byHold, oldest.key)
+		}
+		m.order[m.head] = nil
+		m.head++
+	}
+	if m.head > len(m.order)/2 && m.head > 1024 {
+		m.order = slices.Delete(m.order, 0, m.head)
+		m.head = 0
 	}
 }
 
 func (m *settledMemory) get(key holdKey) (journal.Settled, bool) {
-	if e, ok := m.byHold[key]; ok {
-		return e.Value.(settledHold).settled, true
+	if h := m.byHold[key]; h != nil {
+		return h.settled, true
 	}
 	return journal.Settled{}, false
 }
@@ -104,12 +116,12 @@ func (k *Keeper) Settle(ctx context.Context, s Settlement) (Outcome, error) {
 	}
 	records := s.records()
 	first := holdKey{s.Parts[0].Key, s.Parts[0].Hold}
-	release, repeated, err := k.beginSettle(ctx, s, first)
+	o, repeated, err := k.beginSettle(ctx, s, first)
 	if err != nil || repeated {
-		return Outcome{Acknowledged: repeated, Repeated: repeated}, err
+		return Outcome{Acknowledged: repeated && k.inJournal(first), Repeated: repeated}, err
 	}
 	acknowledged, err := k.write(ctx, records)
-	k.endSettle(s, records, release, err == nil, acknowledged)
+	k.endSettle(s, records, o, err == nil, acknowledged)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("settle call %q: %w", s.CallID, err)
 	}
@@ -153,33 +165,35 @@ func (s *Settlement) records() []journal.Record {
 	return records
 }
 
-// beginSettle finds a repeat, and lets one settlement of a hold go at a time.
-func (k *Keeper) beginSettle(ctx context.Context, s Settlement, first holdKey) (release chan struct{}, repeated bool, err error) {
+// beginSettle finds a repeat, and lets one settlement of a hold go at a time. It
+// returns the hold if it is one of ours.
+func (k *Keeper) beginSettle(ctx context.Context, s Settlement, first holdKey) (o *openHold, repeated bool, err error) {
+	k.mu.Lock()
 	for {
-		k.mu.Lock()
 		if known, ok := k.rankOf(first); ok && s.Rank <= known {
 			k.mu.Unlock()
 			return nil, true, nil
 		}
-		o := k.open[first]
-		if o == nil {
-			k.mu.Unlock()
-			return nil, false, nil
+		if o = k.open[first]; o == nil || !o.settling {
+			break
 		}
-		if o.settling == nil {
-			release = make(chan struct{})
-			o.settling = release
-			k.mu.Unlock()
-			return release, false, nil
+		if o.settled == nil {
+			o.settled = make(chan struct{})
 		}
-		busy := o.settling
+		busy := o.settled
 		k.mu.Unlock()
 		select {
 		case <-busy:
 		case <-ctx.Done():
 			return nil, false, ctx.Err()
 		}
+		k.mu.Lock()
 	}
+	if o != nil {
+		o.settling = true
+	}
+	k.mu.Unlock()
+	return o, false, nil
 }
 
 // rankOf is how well a hold's cost is known already, by us or by the books.
@@ -196,6 +210,40 @@ func (k *Keeper) rankOf(key holdKey) (journal.Rank, bool) {
 		}
 	}
 	return best, best > 0
+}
+
+// inJournal reports whether the books have a hold's settlement, or will soon.
+func (k *Keeper) inJournal(key holdKey) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.isSettled(key)
+}
+
+func (k *Keeper) isSettled(key holdKey) bool {
+	p := k.purses[key.key]
+	if p == nil || p.book.epochs[key.hold.Epoch] == nil {
+		return false
+	}
+	_, settled := p.book.epochs[key.hold.Epoch].settled.rank(key.hold.N)
+	return settled
+}
+
+// settledElsewhere closes a hold of ours that another replica settled, when the
+// books have it on all its keys. It reports whether the hold must be marked on
+// disk.
+func (k *Keeper) settledElsewhere(key string, ev journal.Settled) (part journal.HeldOn, mark bool) {
+	o := k.open[holdKey{key, ev.Hold}]
+	if o == nil || o.settling {
+		return part, false
+	}
+	k.settled.put(holdKey{key, ev.Hold}, ev, k.now())
+	for _, part := range o.parts {
+		if !k.isSettled(holdKey{part.Key, part.Hold}) {
+			return part, false
+		}
+	}
+	k.forget(o)
+	return o.parts[0], o.kept
 }
 
 // write puts records into the journal, or, when it does not answer, into the
@@ -222,42 +270,43 @@ func (k *Keeper) write(ctx context.Context, records []journal.Record) (acknowled
 }
 
 // endSettle closes the hold, if the settlement was written anywhere.
-func (k *Keeper) endSettle(s Settlement, records []journal.Record, release chan struct{}, written, acknowledged bool) {
+func (k *Keeper) endSettle(s Settlement, records []journal.Record, o *openHold, written, acknowledged bool) {
 	k.mu.Lock()
 	now := k.now()
-	o := k.open[holdKey{s.Parts[0].Key, s.Parts[0].Hold}]
-	if o != nil && release != nil {
-		o.settling = nil
-	}
-	if written {
-		for i, part := range s.Parts {
-			ev := records[i].Event.(journal.Settled)
-			ev.Usage = nil
-			k.settled.put(holdKey{part.Key, part.Hold}, ev, now)
-		}
-		if acknowledged {
-			k.counts.acknowledged++
-		} else {
-			k.counts.spooled++
-		}
-		if o != nil {
-			k.forget(o)
-			if !o.inherited {
-				k.smooth(now.Sub(o.heldAt))
-			}
+	if o != nil {
+		o.settling = false
+		if o.settled != nil {
+			close(o.settled)
+			o.settled = nil
 		}
 	}
-	kept := o != nil && o.kept && written
+	if !written {
+		k.mu.Unlock()
+		return
+	}
+	for i, part := range s.Parts {
+		k.settled.put(holdKey{part.Key, part.Hold}, records[i].Event.(journal.Settled), now)
+	}
+	if acknowledged {
+		k.counts.acknowledged++
+	} else {
+		k.counts.spooled++
+	}
+	if o != nil {
+		k.forget(o)
+		if !o.inherited {
+			k.smooth(now.Sub(o.heldAt))
+		}
+	}
+	kept := o != nil && o.kept
 	k.mu.Unlock()
-	if release != nil {
-		close(release)
+	if !kept {
+		return
 	}
-	if kept {
-		// Lost with the machine it is said again by rule, which the journal, where
-		// the cost is, takes for a duplicate.
-		if err := k.disk.settled(s.Parts[0], s.Rank); err != nil {
-			k.log.Warn("marking a hold settled on disk failed", "error", err)
-		}
+	// Where this is lost, the successor settles by rule what the journal, which has
+	// the cost, takes for a duplicate.
+	if err := k.disk.settled(o.parts[0], s.Rank); err != nil {
+		k.log.Warn("marking a hold settled on disk failed", "error", err)
 	}
 }
 
@@ -323,7 +372,7 @@ func (k *Keeper) Release(held Held) {
 // releaseLocked reports whether the hold is on disk, where it must be marked.
 func (k *Keeper) releaseLocked(held Held) (kept bool) {
 	o := held.open
-	if o == nil || len(o.parts) == 0 || k.open[o.key()] != o || o.settling != nil {
+	if o == nil || len(o.parts) == 0 || k.open[o.key()] != o || o.settling {
 		return false
 	}
 	k.forget(o)
@@ -353,7 +402,7 @@ func (k *Keeper) Open() []OpenHold { return k.holdsWhere(func(*openHold) bool { 
 
 // Overdue lists the open holds to be settled by rule by now.
 func (k *Keeper) Overdue(at time.Time) []OpenHold {
-	return k.holdsWhere(func(o *openHold) bool { return o.settling == nil && !at.Before(o.expiresAt) })
+	return k.holdsWhere(func(o *openHold) bool { return !o.settling && !at.Before(o.expiresAt) })
 }
 
 func (k *Keeper) holdsWhere(want func(*openHold) bool) []OpenHold {
@@ -362,7 +411,7 @@ func (k *Keeper) holdsWhere(want func(*openHold) bool) []OpenHold {
 	var holds []OpenHold
 	for key, o := range k.open {
 		if key == o.key() && want(o) {
-			holds = append(holds, OpenHold{Parts: o.parts, CallID: o.callID, Note: o.note, HeldAt: o.heldAt, ExpiresAt: o.expiresAt, Inherited: o.inherited})
+			holds = append(holds, OpenHold{Parts: cloneParts(o.parts), CallID: o.callID, Note: o.note, HeldAt: o.heldAt, ExpiresAt: o.expiresAt, Inherited: o.inherited})
 		}
 	}
 	slices.SortFunc(holds, func(a, b OpenHold) int {

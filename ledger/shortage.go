@@ -38,7 +38,7 @@ func (k *Keeper) shortages(req *HoldRequest, now time.Time) []Shortage {
 }
 
 func (k *Keeper) shortage(req *HoldRequest, d *Demand, now time.Time) (Shortage, bool) {
-	s, _ := k.lookOn(req, d, now, newcomer)
+	s, _ := k.lookOn(req, d, k.sight(d), now, newcomer)
 	sh := k.describe(d, req.Floor, now)
 	switch s {
 	case spent:
@@ -58,7 +58,7 @@ func (k *Keeper) describe(d *Demand, output int64, now time.Time) Shortage {
 	sh.Asked, _ = d.Amount(output)
 	p := k.purse(d.Key)
 	sh.Limit, _ = k.limit(p, d)
-	if m := p.book.meters[p.mapped(d.Meter)]; m != nil {
+	if m := p.entry(p.at(d.Meter)); m != nil {
 		at := p.book.now
 		if d.Budget.Window.Rolling > 0 {
 			at = max(at, now.UnixNano())
@@ -92,7 +92,7 @@ func (k *Keeper) retrySpent(d *Demand, sh Shortage, now time.Time) time.Duration
 		return max(sh.ResetsAt.Sub(now), 0)
 	}
 	p := k.purse(d.Key)
-	m := p.book.meters[p.mapped(d.Meter)]
+	m := p.entry(p.at(d.Meter))
 	if m == nil {
 		return 0
 	}
@@ -116,7 +116,7 @@ func (h *Held) warn(k *Keeper, p *purse, d *Demand, amount int64, now time.Time)
 	limit, known := k.limit(p, d)
 	left := limit
 	if known {
-		left, _ = k.balance(p, p.mapped(d.Meter), d, now)
+		left, _ = k.balance(p, p.at(d.Meter), d, now)
 	}
 	if amount <= left {
 		return
@@ -127,25 +127,27 @@ func (h *Held) warn(k *Keeper, p *purse, d *Demand, amount int64, now time.Time)
 }
 
 // tightest is the enforced usd meter with the least left.
-func (k *Keeper) tightest(demands []Demand, now time.Time) *Shortage {
-	var tight *Shortage
+func (k *Keeper) tightest(demands []Demand, sights []sight) *Shortage {
+	var tight Shortage
+	found := -1
 	for j := range demands {
 		d := &demands[j]
 		if !d.enforced() || d.Budget.Unit != journal.UnitUSD {
 			continue
 		}
-		p := k.purse(d.Key)
-		h := p.hand(p.mapped(d.Meter))
-		sh := Shortage{Demand: *d}
-		sh.Limit, _ = k.limit(p, d)
-		if m := p.book.meters[h.meter]; m != nil {
-			sh.Spent = m.tally.spent(p.book.now)
-			// What is in hand of ours is nobody's yet.
-			sh.Held = m.outstanding - h.free()
+		p, h := sights[j].purse, sights[j].hand
+		limit, _ := k.limit(p, d)
+		var spent, held int64
+		if m := p.entry(h); m != nil {
+			spent = m.tally.spent(p.book.now)
+			held = m.outstanding - h.free() // What is in hand of ours is nobody's yet.
 		}
-		if tight == nil || sh.Limit-sh.Spent-sh.Held < tight.Limit-tight.Spent-tight.Held {
-			tight = &sh
+		if found < 0 || limit-spent-held < tight.Limit-tight.Spent-tight.Held {
+			found, tight.Limit, tight.Spent, tight.Held = j, limit, spent, held
 		}
 	}
-	return tight
+	if found < 0 {
+		return nil
+	}
+	return &Shortage{Demand: demands[found], Limit: tight.Limit, Spent: tight.Spent, Held: tight.Held}
 }
