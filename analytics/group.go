@@ -158,6 +158,9 @@ func (g *group) follow(ctx context.Context, partition int32, from int64, parcels
 	_ = send(parcel{partition: partition, err: err})
 }
 
+// hurryWait is how long a batch waits for more while somebody waits for its rows.
+const hurryWait = 5 * time.Millisecond
+
 // collect takes entries and inserts them in batches, until ctx ends.
 func (g *group) collect(ctx context.Context, parcels <-chan parcel) error {
 	due := time.NewTimer(g.sink.cfg.BatchWait)
@@ -176,8 +179,12 @@ func (g *group) collect(ctx context.Context, parcels <-chan parcel) error {
 			if err := g.take(p); err != nil {
 				return err
 			}
-			now = g.full() || g.sink.hurrying()
-			if !now && !waiting {
+			now = g.full()
+			switch {
+			case now:
+			case g.sink.hurrying():
+				due.Reset(min(hurryWait, g.sink.cfg.BatchWait)) // until no more comes
+			case !waiting:
 				due.Reset(g.sink.cfg.BatchWait)
 			}
 			waiting = true

@@ -304,12 +304,10 @@ func (c *checker) operandOfIn() error {
 		return c.listOfIn(inner)
 	case first.name() == "":
 		return nil
-	case c.peek(1).is("(") && !slices.Contains([]string{"tuple", "array"}, strings.ToLower(first.name())):
-		if !slices.Contains(tableFunctions, strings.ToLower(first.name())) {
-			return refused("the table function %s is not allowed", first.name())
-		}
-		return nil
 	case c.peek(1).is("("):
+		if f := strings.ToLower(first.name()); f != "tuple" && f != "array" {
+			return refused("the function %s is not allowed after IN without parentheses", first.name())
+		}
 		return nil
 	}
 	return c.lookAhead(0)

@@ -33,7 +33,7 @@ var answered = []string{
 	"SELECT `file`, \"url\" FROM (SELECT 1 AS `file`, 2 AS `url`)",
 	"SELECT tenant FROM usage WHERE tenant = 'INSERT INTO x; DROP TABLE y -- FROM url(1)'",
 	"SELECT countIf(action = 'deny') FROM decisions FINAL2 WHERE at > now() - INTERVAL 7 DAY",
-	"SELECT count() FROM usage WHERE attempt IN tuple(1, 2) AND tenant IN (lower('A'), team, 'x') AND (tenant, app) IN (('a', 'b'), ('c', 'd')) AND 1 IN numbers(3)",
+	"SELECT count() FROM usage WHERE attempt IN tuple(1, 2) AND tenant IN (lower('A'), team, 'x') AND (tenant, app) IN (('a', 'b'), ('c', 'd'))",
 	"SELECT quantileExact(0.99)(latency_us), topK(3)(model) FROM decisions",
 	"SELECT if(empty(findings), 'none', findings[1]) AS f, count() FROM decisions GROUP BY f WITH TOTALS",
 }

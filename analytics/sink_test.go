@@ -1,9 +1,15 @@
 package analytics
 
 import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/analytics/embedded"
 	"github.com/signalbox-dev/signalbox/journal"
 )
 
@@ -29,6 +35,144 @@ func TestEntriesBecomeRows(t *testing.T) {
 	} {
 		if got := one(t, store, sql); got != want {
 			t.Errorf("%s\n got %s\nwant %s", sql, got, want)
+		}
+	}
+}
+
+func TestNamesAreShownUntilForgotten(t *testing.T) {
+	store, j := newStore(t), newJournal()
+	put(t, j, decided("acme", epoch(1), 1), decided("globex", epoch(1), 2))
+	sink := running(t, store, j, registryOf(), small)
+	users := func() string {
+		caughtUp(t, sink)
+		return one(t, store, "SELECT groupArray((tenant, user)) FROM (SELECT tenant, user FROM decisions ORDER BY tenant)")
+	}
+	show := func(got, want string) {
+		t.Helper()
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	unknown := users()
+	put(t, j, named("acme", "p-alice", "alice")) // after the decision, and of one tenant only
+	known := users()
+	if unknown == known || !strings.Contains(known, "alice") {
+		t.Errorf("before %s, after %s", unknown, known)
+	}
+	put(t, j, named("acme", "p-alice", "Alice B."))
+	show(one(t, store, "SELECT count() FROM names"), `"1"`)
+	if got := users(); !strings.Contains(got, "Alice B.") {
+		t.Errorf("got %s", got)
+	}
+	put(t, j, journal.Record{Topic: journal.TopicNames, Key: "acme", Name: "p-alice"})
+	show(users(), unknown)
+	show(one(t, store, "SELECT count() FROM names"), `"0"`)
+	show(one(t, store, "SELECT count() FROM names_log WHERE name != ''"), `"0"`) // not only hidden
+	show(one(t, store, "SELECT count() FROM names_lookup"), `"0"`)
+}
+
+func TestAnEntryThatCannotBeReadStopsItsPartitionOnly(t *testing.T) {
+	store, j := newStore(t), newJournal()
+	// Two tenants of different partitions.
+	var stuck, free string
+	for i := 0; stuck == "" || free == ""; i++ {
+		tenant := string(rune('a' + i))
+		if j.PartitionFor(journal.TopicDecisions, tenant) == 0 {
+			stuck = tenant
+		} else {
+			free = tenant
+		}
+	}
+	put(t, j, decided(stuck, epoch(1), 1),
+		journal.Record{Topic: journal.TopicDecisions, Key: stuck, Event: journal.Unreadable{Why: "rules 2 are above 1"}},
+		decided(stuck, epoch(1), 2), decided(free, epoch(1), 3))
+	sink := running(t, store, j, registryOf(), small)
+	err := sink.CaughtUp(t.Context())
+	var stopped *StoppedError
+	if !errors.As(err, &stopped) || stopped.Partition != 0 || stopped.Offset != 1 || !strings.Contains(err.Error(), "rules 2 are above 1") {
+		t.Fatalf("got %v", err)
+	}
+	if got := sink.Err(); got == nil || !strings.Contains(got.Error(), "rules 2 are above 1") {
+		t.Errorf("health says %v", got)
+	}
+	for _, lag := range sink.Lag() {
+		if want := lag.Topic == journal.TopicDecisions && lag.Partition == 0; (lag.Err != nil) != want {
+			t.Errorf("%s/%d: %v", lag.Topic, lag.Partition, lag.Err)
+		}
+	}
+	put(t, j, decided(free, epoch(1), 4))
+	end := time.Now().Add(time.Minute)
+	for one(t, store, "SELECT count() FROM decisions") != `"3"` { // the one before it, and the other partition's
+		if time.Now().After(end) {
+			t.Fatalf("rows: %s", one(t, store, "SELECT count() FROM decisions"))
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func TestAnEngineThatComesLaterIsCaughtUpWith(t *testing.T) {
+	startEngine(t, t.TempDir()) // to have the library
+	library, err := embedded.Find("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := t.TempDir()
+	engine, err := embedded.Start(context.WithoutCancel(t.Context()), embedded.Config{Dir: t.TempDir(), EnginePath: place, Poll: 10 * time.Millisecond}, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = engine.Close() })
+	_ = engine.WaitReady(t.Context()) // until it is known to be missing
+	store, err := Open(t.Context(), Config{DSN: engine.DSN(), Ready: engine.Err}, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	j := newJournal()
+	put(t, j, decided("acme", epoch(1), 1))
+	sink := running(t, store, j, registryOf(), small)
+	for sink.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	const hint = "run: signalbox engine install"
+	if err := sink.Err(); !strings.Contains(err.Error(), hint) {
+		t.Errorf("the sink says %v", err)
+	}
+	if _, err := store.Query(t.Context(), "SELECT 1"); err == nil || !strings.Contains(err.Error(), hint) {
+		t.Errorf("a query says %v", err)
+	}
+	put(t, j, decided("acme", epoch(1), 2))
+	if err := os.Symlink(library, filepath.Join(place, "libchdb.so")); err != nil {
+		t.Fatal(err)
+	}
+	caughtUp(t, sink)
+	if got := one(t, store, "SELECT count() FROM decisions"); got != `"2"` || sink.Err() != nil {
+		t.Errorf("%s rows, %v", got, sink.Err())
+	}
+}
+
+func TestASinkNeedsAnEncoder(t *testing.T) {
+	if err := NewSink(nil, newJournal(), registryOf(), SinkConfig{}, quiet()).Run(t.Context()); err != errNoEncode {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWindowStart(t *testing.T) {
+	for _, c := range []struct{ label, zone, want string }{
+		{"2026-03-29T22Z", "Europe/Berlin", "2026-03-29T22:00:00Z"},
+		{"2026-03-29T22:30Z", "Asia/Kolkata", "2026-03-29T22:30:00Z"},
+		{"2026-03-29", "Europe/Berlin", "2026-03-28T23:00:00Z"},
+		{"2026-03-30", "Europe/Berlin", "2026-03-29T22:00:00Z"},
+		{"2026-03", "UTC", "2026-03-01T00:00:00Z"},
+		{"2026", "America/New_York", "2026-01-01T05:00:00Z"},
+		{"2026-Q2", "", "2026-04-01T00:00:00Z"},
+		{"2026-W01", "UTC", "2025-12-29T00:00:00Z"},
+		{"2026-W53", "UTC", "2026-12-28T00:00:00Z"},
+		{"total", "UTC", ""}, {"rolling", "", ""}, {"now", "", ""}, {"", "", ""}, {"2026-Q5", "", ""}, {"2026-W54", "", ""},
+	} {
+		got, ok := windowStart(c.label, c.zone)
+		if s := got.Format(time.RFC3339); ok != (c.want != "") || ok && s != c.want {
+			t.Errorf("%s in %q starts %s (%t), want %q", c.label, c.zone, s, ok, c.want)
 		}
 	}
 }

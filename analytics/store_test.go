@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // startEngine runs a real engine on a folder of its own.
-func startEngine(t *testing.T, dir string) *embedded.Engine {
+func startEngine(t testing.TB, dir string) *embedded.Engine {
 	t.Helper()
 	if _, err := embedded.Find(""); err != nil {
 		if _, err := embedded.Install(t.Context(), "", nil); err != nil {
@@ -48,7 +48,7 @@ func startEngine(t *testing.T, dir string) *embedded.Engine {
 }
 
 // openStore is a store over an engine, with the schema made.
-func openStore(t *testing.T, engine *embedded.Engine) *Store {
+func openStore(t testing.TB, engine *embedded.Engine) *Store {
 	t.Helper()
 	store, err := Open(t.Context(), Config{DSN: engine.DSN(), Ready: engine.Err}, quiet())
 	if err != nil {
@@ -61,7 +61,7 @@ func openStore(t *testing.T, engine *embedded.Engine) *Store {
 	return store
 }
 
-func newStore(t *testing.T) *Store {
+func newStore(t testing.TB) *Store {
 	t.Helper()
 	return openStore(t, startEngine(t, t.TempDir()))
 }

@@ -131,8 +131,8 @@ SELECT
         attribute NOT IN ('user', 'session', 'agent') OR joinGet('signalbox.names_lookup', 'name', toString(key), value) = '',
         value, joinGet('signalbox.names_lookup', 'name', toString(key), value))), per) AS per,
     window, window_start,
-    if(kind = 'settled' AND before > 0, 'corrected', kind) AS kind,
-    if(kind IN ('settled', 'returned'), value - value_before, value) AS amount,
+    if(movement.kind = 'settled' AND before > 0, 'corrected', movement.kind) AS kind,
+    if(movement.kind IN ('settled', 'returned'), value - value_before, value) AS amount,
     held, call_id, epoch, n, by, why, incarnation, partition AS log_partition, offset AS log_offset
 FROM
 (
@@ -143,5 +143,5 @@ FROM
     FROM signalbox.ledger_log
     WINDOW earlier AS (PARTITION BY key, kind, epoch, n, id, incarnation, unit, meter_per, window
         ORDER BY partition, offset ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-)
+) AS movement
 WHERE standing > before;
