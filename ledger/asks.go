@@ -266,14 +266,12 @@ func (p *purse) wanted(f *flight) bool {
 	return slices.ContainsFunc(f.lines, func(l journal.Ask) bool { return p.hand(l.Meter).waiting > 0 })
 }
 
-// flushLinger is how long the flusher lets others add to what it appends.
-const flushLinger = time.Millisecond
-
 // flushRetry is the pause after an append that failed.
 const flushRetry = 100 * time.Millisecond
 
 // flusher appends what the purses have to say. It is one goroutine, so what one
-// key says stays in order; what failed is said again, the same entries.
+// key says stays in order; what failed is said again, the same entries. It does
+// not linger: what comes while an append is under way goes with the next one.
 func (k *Keeper) flusher(ctx context.Context) {
 	for {
 		select {

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -41,6 +42,12 @@ type rewriter struct {
 	returned map[returnKey]int64 // differences: the last total each holder said
 	sums     map[*process]map[returnKey]int64
 	skipped  map[*process]bool
+	ghosts   map[ghostKey]bool // newNumber: asks whose first number was given up unread
+}
+
+type ghostKey struct {
+	epoch journal.Epoch
+	n     uint64
 }
 
 type returnKey struct {
@@ -50,7 +57,8 @@ type returnKey struct {
 }
 
 func newRewriter(s *sim) *rewriter {
-	return &rewriter{sim: s, returned: map[returnKey]int64{}, sums: map[*process]map[returnKey]int64{}, skipped: map[*process]bool{}}
+	return &rewriter{sim: s, returned: map[returnKey]int64{}, sums: map[*process]map[returnKey]int64{}, skipped: map[*process]bool{},
+		ghosts: map[ghostKey]bool{}}
 }
 
 // sent rewrites what a process appends.
@@ -58,9 +66,9 @@ func (r *rewriter) sent(p *process, recs []journal.Record) []journal.Record {
 	if r.sim.fault == none {
 		return recs
 	}
-	out := append([]journal.Record(nil), recs...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	out := slices.DeleteFunc(slices.Clone(recs), r.unknown)
 	for i, rec := range out {
 		switch ev := rec.Event.(type) {
 		case journal.Returned:
@@ -72,6 +80,7 @@ func (r *rewriter) sent(p *process, recs []journal.Record) []journal.Record {
 				out[i].Event = ev
 			}
 		case journal.Asked:
+			delete(r.ghosts, ghostKey{ev.Epoch, ev.N})
 			if r.sim.fault == singly {
 				ev.Asks = ev.Asks[:1]
 				out[i].Event = ev
@@ -95,15 +104,25 @@ func (r *rewriter) sent(p *process, recs []journal.Record) []journal.Record {
 	return out
 }
 
+// unknown: a holder that gave up a number does not know the lease that was
+// granted under it, and returns nothing of it.
+func (r *rewriter) unknown(rec journal.Record) bool {
+	ev, ok := rec.Event.(journal.Returned)
+	return ok && r.ghosts[ghostKey{ev.Epoch, ev.N}]
+}
+
 // again rewrites what a client sends again.
 func (r *rewriter) again(recs []journal.Record) []journal.Record {
 	if r.sim.fault != newNumber {
 		return recs
 	}
-	out := append([]journal.Record(nil), recs...)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := slices.Clone(recs)
 	for i, rec := range out {
 		if ev, ok := rec.Event.(journal.Asked); ok {
 			ev.N++
+			r.ghosts[ghostKey{ev.Epoch, ev.N}] = true
 			out[i].Event = ev
 		}
 	}
