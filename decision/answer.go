@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"slices"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/decision/llm"
@@ -39,6 +40,7 @@ type Plan struct {
 	Deployments []*registry.Deployment // in order; never empty
 	Edits       []llm.Edit             // in body order, not overlapping
 	Body        []byte                 // the edited body; nil when nothing changed
+	ModelAsked  string                 // by the caller, in the body or in the path
 	ModelSpan   [2]int                 // of the caller's model in Body (or in the request's); [0,0]: the path names it
 	Hold        Hold
 	ReportToken string
@@ -68,29 +70,26 @@ type Served struct {
 	Body    []byte
 }
 
-// Action is the contract's word for the answer: deny > serve > redact > route > allow.
+// Action is the contract's word for the answer: deny > serve > redact > route >
+// allow. It is "route" when the call would go wrong without the plan's
+// deployments (docs/decisions/070-route-or-allow.md), and "allow" when a gateway
+// that sends the body on as it is, to the one place there is, does right.
 func (a *Answer) Action() string {
 	switch {
 	case a.Refusal != nil:
 		return "deny"
 	case a.Served != nil:
 		return "serve"
+	case slices.Contains(a.Changes, Redacted):
+		return "redact"
+	case a.Plan != nil && a.Plan.routes():
+		return "route"
 	}
-	action := "allow"
-	for _, c := range a.Changes {
-		switch c {
-		case Redacted:
-			return "redact"
-		case ModelSubstituted:
-			action = "route"
-		}
-	}
-	if a.Plan != nil && !a.Plan.Free && len(a.Plan.Deployments) > 0 {
-		// Naming the deployments is routing only where the caller's model did not
-		// already leave one choice.
-		if len(a.Plan.Deployments) > 1 {
-			action = "route"
-		}
-	}
-	return action
+	return "allow"
+}
+
+// routes reports whether it matters that the gateway follows the deployments:
+// there is an order to keep, or the provider knows the model by another name.
+func (p *Plan) routes() bool {
+	return len(p.Deployments) > 1 || len(p.Deployments) == 1 && p.Deployments[0].UpstreamModel != p.ModelAsked
 }

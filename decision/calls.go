@@ -3,34 +3,42 @@ package decision
 import (
 	"container/list"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/decision/llm"
 	"github.com/signalbox-dev/signalbox/journal"
 )
 
 // calls remembers the calls that were let out: to give the same answer to the
 // same question while the call is open, and the same charge to the same report
-// afterwards. It is bounded; of the settled ones the oldest leave first.
+// afterwards.
+//
+// A call that holds money stays until it is settled, which its report or its
+// time does. From then on it stands in line to leave: the oldest go first when
+// there are more than most, and all of them after a day. A call that no
+// settlement of ours will ever end (nothing is held for it here) stands in that
+// line from the beginning.
 type calls struct {
 	mu      sync.Mutex
-	byID    map[callKey]*call
-	byName  map[callName][]*call
+	byName  map[callName]*call // the first of those that share a name
 	byHold  map[holdKey]*call
-	settled *list.List // of *call, oldest first
+	leaving *list.List // of *call, oldest first
 	most    int
+	given   chan struct{} // closed: the answered of calls that nobody has to wait for
 }
 
 // callKey is a call id within its gateway and app: two apps may both say "c-1".
-type callKey struct{ gateway, tenant, app, id string }
+type callKey struct {
+	callName
+	tenant, app string
+}
 
 // callName is what a report by call id says: a gateway does not name the app.
 type callName struct{ gateway, id string }
 
-// holdKey is a hold within its ledger key; what a token names.
+// holdKey is a hold within its ledger key; what a token names first.
 type holdKey struct {
 	key  string
 	hold journal.HoldID
@@ -39,22 +47,28 @@ type holdKey struct {
 // call is one call that was asked about.
 type call struct {
 	key         callKey
-	fingerprint [sha256.Size]byte
-	answered    chan struct{} // closed when the first answer to it is given, or it was forgotten
-	answer      *Answer       // nil: forgotten, or taken over from a process before
-	note        note
-	parts       []journal.HeldOn
-	mu          sync.Mutex // one report at a time
-	charge      *Settled   // nil: open
-	rank        journal.Rank
-	settledAt   time.Time
+	fingerprint [fingerprintSize]byte
+	answered    chan struct{} // closed when the first question is answered, or let the id go
+	again       *Answer       // for a repeat; nil: none is due
+	sameName    *call         // another app's, or another time's
+
+	mu     sync.Mutex       // one report at a time; it guards what follows, together with calls.mu where written
+	note   note             // empty once nothing can change the charge any more
+	parts  []journal.HeldOn // likewise; none: nothing was held
+	held   holdKey          // of the first part
+	charge *Settled         // nil: open
+	rank   journal.Rank
+	since  time.Time // in the line to leave
+	line   *list.Element
 }
 
-// settledFor is how long a settled call's id and charge are remembered.
-const settledFor = 24 * time.Hour
+// rememberedFor is how long a settled call's id and charge are remembered.
+const rememberedFor = 24 * time.Hour
 
 func newCalls(most int) *calls {
-	return &calls{byID: map[callKey]*call{}, byName: map[callName][]*call{}, byHold: map[holdKey]*call{}, settled: list.New(), most: most}
+	given := make(chan struct{})
+	close(given)
+	return &calls{byName: map[callName]*call{}, byHold: map[holdKey]*call{}, leaving: list.New(), most: max(1, most), given: given}
 }
 
 // recall finds the case's call id among those we know. A new id is claimed; a
@@ -66,10 +80,11 @@ func (s *Service) recall(ctx context.Context, c *Case) error {
 	if len(c.Request.CallID) > assertedBytes || !clean(c.Request.CallID) {
 		return refuse(Malformed, "call_id: at most %d bytes, without control characters", assertedBytes)
 	}
-	key, print := c.callKey(), fingerprint(c)
+	print := fingerprint(c)
 	for {
-		known := s.calls.claim(key, print)
-		if known == nil {
+		known, claimed := s.calls.claim(c.callKey(), print)
+		if claimed {
+			c.place = known
 			return nil
 		}
 		if known.fingerprint != print {
@@ -86,148 +101,208 @@ func (s *Service) recall(ctx context.Context, c *Case) error {
 		case answer != nil:
 			return &repeat{answer: *answer}
 		}
-		// The first asker was refused and let the id go: claim it ourselves.
+		// The first asker got no hold and let the id go: claim it ourselves.
 	}
 }
 
+// callKey is where the case's call is remembered.
 func (c *Case) callKey() callKey {
-	return callKey{gateway: c.Request.Gateway, tenant: c.Caller.Key.Tenant, app: c.Caller.Key.App, id: c.Request.CallID}
-}
-
-// fingerprint is what must be equal for two questions to be one.
-func fingerprint(c *Case) [sha256.Size]byte {
-	h := sha256.New()
-	put := func(b []byte) {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(b)))
-		h.Write(n[:])
-		h.Write(b)
-	}
-	put([]byte(c.Caller.Key.ID))
-	put([]byte(c.Request.Method))
-	put([]byte(c.Request.Path))
-	put(c.Request.Body)
-	names := make([]string, 0, 8)
-	for name := range c.Request.Headers {
-		if assertion(name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		put([]byte(name))
-		put([]byte(c.Request.Headers[name]))
-	}
-	return [sha256.Size]byte(h.Sum(nil))
-}
-
-func assertion(header string) bool {
-	return len(header) > len("x-signalbox-") && header[:len("x-signalbox-")] == "x-signalbox-"
+	return callKey{callName{c.Request.Gateway, c.callID()}, c.Caller.Key.Tenant, c.Caller.Key.App}
 }
 
 // claim takes a new id, or returns the call that has it.
-func (cs *calls) claim(key callKey, print [sha256.Size]byte) *call {
+func (cs *calls) claim(key callKey, print [fingerprintSize]byte) (k *call, claimed bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if known, ok := cs.byID[key]; ok {
-		return known
+	if known := cs.find(key); known != nil {
+		return known, false
 	}
-	cs.byID[key] = &call{key: key, fingerprint: print, answered: make(chan struct{})}
-	return nil
+	k = &call{key: key, fingerprint: print, answered: make(chan struct{})}
+	cs.name(k)
+	return k, true
 }
 
 func (cs *calls) state(k *call) (*Answer, bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	return k.answer, k.charge != nil
+	return k.again, k.charge != nil
 }
 
-// forget lets go of an id whose question got no hold, so that the gateway may
-// ask again under it.
+// forget lets go of the id that this case claimed, because its question got no
+// hold: the gateway may ask again under it.
 func (cs *calls) forget(c *Case) {
-	if c.Request.CallID == "" || c.Caller.Key == nil {
+	if c.place == nil {
 		return
 	}
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if known, ok := cs.byID[c.callKey()]; ok && known.answer == nil && known.charge == nil && known.parts == nil {
-		delete(cs.byID, known.key)
-		close(known.answered)
-	}
+	cs.unname(c.place)
+	close(c.place.answered)
+	c.place = nil
 }
 
 // answered remembers a call that was let out.
-func (cs *calls) answered(c *Case, n note, answer Answer) {
+func (cs *calls) answered(c *Case, n note, answer *Answer) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	key := c.callKey()
-	key.id = n.CallID
-	k, claimed := cs.byID[key]
-	if !claimed {
-		k = &call{key: key, answered: make(chan struct{})}
+	k := c.place
+	if k == nil {
+		// Without an id of the gateway's nobody can ask again: only reports come.
+		k = &call{key: c.callKey(), answered: cs.given}
+		cs.name(k)
+	} else {
+		k.again = repeatable(answer)
+		defer close(k.answered)
 	}
-	k.answer, k.note, k.parts = &answer, n, c.Held.Parts
-	cs.put(k)
-	close(k.answered)
+	k.note, k.parts = n, c.Held.Parts
+	cs.file(k, c.At)
 }
 
-// put files a call under its id and its holds. The caller has the lock.
-func (cs *calls) put(k *call) {
-	cs.byID[k.key] = k
-	name := callName{k.key.gateway, k.key.id}
-	cs.byName[name] = append(cs.byName[name], k)
-	for _, part := range k.parts {
-		cs.byHold[holdKey{part.Key, part.Hold}] = k
-	}
+// repeatable is the answer without the edited body, which may be long: who asks
+// again sends the same body, and the edits make the same of it.
+func repeatable(answer *Answer) *Answer {
+	kept := *answer
+	plan := *answer.Plan
+	plan.Body = nil
+	kept.Plan = &plan
+	return &kept
 }
 
-// closed remembers the charge and lets the oldest go.
+// answer is the first answer again, to the question that asked it again.
+func (r *repeat) answerTo(c *Case) (Answer, error) {
+	if len(r.answer.Plan.Edits) == 0 {
+		return r.answer, nil
+	}
+	plan := *r.answer.Plan
+	var err error
+	if plan.Body, err = llm.Apply(c.Request.Body, plan.Edits); err != nil {
+		return Answer{}, err
+	}
+	r.answer.Plan = &plan
+	return r.answer, nil
+}
+
+// file puts a call where its reports look for it. What nothing is held for, no
+// settlement will end: it stands in the line to leave. The caller has the lock.
+func (cs *calls) file(k *call, at time.Time) {
+	if len(k.parts) == 0 {
+		cs.leave(k, at)
+		return
+	}
+	k.held = firstOfParts(k.parts)
+	cs.byHold[k.held] = k
+}
+
+// adopt takes over a call that another process let out. One that holds nothing in
+// this folder may leave when it likes: it is settled elsewhere, or its token tells
+// us everything again.
+func (cs *calls) adopt(n note, parts []journal.HeldOn, ours bool, at time.Time) *call {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if k := cs.byHold[firstOfParts(parts)]; k != nil { // Somebody was faster.
+		return k
+	}
+	key := callKey{callName{n.Gateway, n.CallID}, n.Principal.Tenant, n.Principal.App}
+	k := cs.find(key)
+	if k != nil && len(parts) == 0 && k.note.DecisionID == n.DecisionID {
+		return k // It held nothing at this process either.
+	}
+	k = &call{key: key, note: n, parts: parts, answered: cs.given}
+	cs.name(k)
+	cs.file(k, at)
+	if !ours && k.line == nil {
+		cs.leave(k, at)
+	}
+	return k
+}
+
+// closed remembers the charge. What is exact stays so: of such a call nothing is
+// kept but the charge.
 func (cs *calls) closed(k *call, charge Settled, rank journal.Rank, at time.Time) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	first := k.charge == nil
-	k.charge, k.rank, k.settledAt, k.answer = &charge, rank, at, nil
-	if first {
-		cs.settled.PushBack(k)
+	k.charge, k.rank, k.again = &charge, rank, nil
+	if rank == journal.RankExact {
+		k.note, k.parts = note{DecisionID: k.note.DecisionID}, nil
 	}
-	for cs.settled.Len() > 0 {
-		oldest := cs.settled.Front().Value.(*call)
-		if cs.settled.Len() <= cs.most && at.Sub(oldest.settledAt) < settledFor {
-			break
+	if k.line == nil {
+		cs.leave(k, at)
+	}
+}
+
+// leave puts a call at the end of the line, and lets go of those at its front
+// that are too many or too old.
+func (cs *calls) leave(k *call, at time.Time) {
+	k.since, k.line = at, cs.leaving.PushBack(k)
+	for {
+		oldest := cs.leaving.Front().Value.(*call)
+		if oldest == k || (cs.leaving.Len() <= cs.most && at.Sub(oldest.since) < rememberedFor) {
+			return
 		}
-		cs.settled.Remove(cs.settled.Front())
-		cs.drop(oldest)
+		cs.leaving.Remove(oldest.line)
+		cs.unname(oldest)
+		if cs.byHold[oldest.held] == oldest {
+			delete(cs.byHold, oldest.held)
+		}
 	}
 }
 
-func (cs *calls) drop(k *call) {
-	delete(cs.byID, k.key)
-	name := callName{k.key.gateway, k.key.id}
-	cs.byName[name] = slices.DeleteFunc(cs.byName[name], func(o *call) bool { return o == k })
-	if len(cs.byName[name]) == 0 {
-		delete(cs.byName, name)
-	}
-	for _, part := range k.parts {
-		delete(cs.byHold, holdKey{part.Key, part.Hold})
-	}
+// name files a call under its id, in front of those of the same name.
+func (cs *calls) name(k *call) {
+	k.sameName = cs.byName[k.key.callName]
+	cs.byName[k.key.callName] = k
 }
 
-// ofHold finds the call a token names.
-func (cs *calls) ofHold(parts []journal.HeldOn) *call {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	for _, part := range parts {
-		if k, ok := cs.byHold[holdKey{part.Key, part.Hold}]; ok {
+func (cs *calls) unname(k *call) {
+	first := cs.byName[k.key.callName]
+	switch {
+	case first == k && k.sameName == nil:
+		delete(cs.byName, k.key.callName)
+	case first == k:
+		cs.byName[k.key.callName] = k.sameName
+	default:
+		for ; first != nil; first = first.sameName {
+			if first.sameName == k {
+				first.sameName = k.sameName
+			}
+		}
+	}
+	k.sameName = nil
+}
+
+// find is the newest call under a key.
+func (cs *calls) find(key callKey) *call {
+	for k := cs.byName[key.callName]; k != nil; k = k.sameName {
+		if k.key == key {
 			return k
 		}
 	}
 	return nil
 }
 
-// ofID finds the calls of one gateway that have this id: more than one when
-// several apps use it.
-func (cs *calls) ofID(gateway, id string) []*call {
+func firstOfParts(parts []journal.HeldOn) holdKey {
+	if len(parts) == 0 {
+		return holdKey{}
+	}
+	return holdKey{parts[0].Key, parts[0].Hold}
+}
+
+// ofHold finds the call a token names.
+func (cs *calls) ofHold(hold holdKey) *call {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	return slices.Clone(cs.byName[callName{gateway, id}])
+	return cs.byHold[hold]
+}
+
+// ofID finds the calls of one gateway that have this id, the newest of each app:
+// more than one when several apps use it.
+func (cs *calls) ofID(name callName) (found []*call) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for k := cs.byName[name]; k != nil; k = k.sameName {
+		if !slices.ContainsFunc(found, func(o *call) bool { return o.key == k.key }) {
+			found = append(found, k)
+		}
+	}
+	return found
 }

@@ -24,7 +24,7 @@ func (s *Service) conclude(ctx context.Context, c *Case, err error) (Answer, err
 	)
 	switch {
 	case errors.As(err, &again):
-		return again.answer, nil
+		return again.answerTo(c)
 	case errors.As(err, &conflict):
 		return Answer{}, conflict
 	case errors.As(err, &refusal):
@@ -52,6 +52,7 @@ func (s *Service) deny(c *Case, refusal *Refusal) (Answer, error) {
 // no answer at all.
 func (s *Service) cannot(ctx context.Context, c *Case, err error) (Answer, error) {
 	s.calls.forget(c)
+	s.unname(c)
 	if ctx.Err() != nil {
 		return Answer{}, ctx.Err()
 	}
@@ -74,7 +75,7 @@ func (s *Service) free(c *Case) (Answer, error) {
 	case c.Ask.Endpoint == llm.Models:
 		answer.Served = modelList(c)
 	default:
-		answer.Plan = &Plan{Free: true, ModelSpan: c.Ask.ModelSpan}
+		answer.Plan = &Plan{Free: true, ModelAsked: c.Ask.Model, ModelSpan: c.Ask.ModelSpan}
 		if len(c.Candidates) > 0 {
 			answer.Plan.Deployments = c.Candidates[0].Deployments
 		}
@@ -95,18 +96,18 @@ func (s *Service) allow(ctx context.Context, c *Case) (Answer, error) {
 		s.ledger.Release(c.Held)
 		return s.deny(c, refuse(Malformed, "the body cannot be edited safely: %s", err))
 	}
+	answer.Plan = plan
 	note := c.note(plan)
 	if plan.ReportToken, err = s.reportToken(c, note); err != nil {
 		return s.takeBack(ctx, c, err)
 	}
-	answer.Plan = plan
 	if err := s.ledger.Keep(c.Held, c.callID(), note.encode()); err != nil {
 		return s.takeBack(ctx, c, fmt.Errorf("keep the hold: %w", err))
 	}
 	if err := s.record(c, &answer, plan); err != nil {
 		return s.takeBack(ctx, c, err)
 	}
-	s.calls.answered(c, note, answer)
+	s.calls.answered(c, note, &answer)
 	return answer, nil
 }
 
@@ -121,9 +122,22 @@ func (s *Service) answer(c *Case) Answer {
 	a := Answer{DecisionID: c.ID, CallID: c.callID(), PolicyRevision: c.Verdict.Revision, RegistryVersion: c.World.Version}
 	a.Dialect = c.dialect()
 	for _, w := range c.Held.Warnings {
-		a.Warnings = append(a.Warnings, shortReason(w))
+		if w.Demand.Budget.Mode != registry.Shadow {
+			a.Warnings = append(a.Warnings, shortReason(w))
+		}
+	}
+	if c.Unmetered {
+		a.Warnings = append(a.Warnings, c.unmetered())
 	}
 	return a
+}
+
+// unmetered says in the answer and in the journal that nothing was held, and why.
+func (c *Case) unmetered() Reason {
+	if c.Ask.Free {
+		return Reason{Code: Unmetered, Message: "a paths rule lets this path through unjudged"}
+	}
+	return Reason{Code: Unmetered, Message: "the journal is away and the failure mode is open: no budget counts this call"}
 }
 
 // dialect is the one a refusal's body is written in: the path's, also for callers
@@ -138,56 +152,54 @@ func (c *Case) dialect() llm.Dialect {
 
 // plan edits the body so that what goes out is what was held.
 func (s *Service) plan(c *Case, answer *Answer) (*Plan, error) {
-	chosen := c.Candidates[c.Held.Candidate]
+	chosen := &c.Candidates[c.Held.Candidate]
 	p := &Plan{
-		Deployments: chosen.Deployments, ModelSpan: c.Ask.ModelSpan,
-		Hold: Hold{NanoUSD: chosen.heldNano(c.Held.Output), Tokens: chosen.heldTokens(c.Held.Output),
-			MaxOutputTokens: c.Held.Output, ExpiresAt: c.Held.ExpiresAt},
+		Deployments: chosen.Deployments, ModelAsked: c.Ask.Model, ModelSpan: c.Ask.ModelSpan,
+		Hold:   Hold{MaxOutputTokens: c.Held.Output, ExpiresAt: c.Held.ExpiresAt},
 		Budget: tightest(c.Held.Tightest),
 	}
-	if err := s.edit(c, p, answer); err != nil {
-		return nil, err
+	if !c.Unmetered {
+		p.Hold.NanoUSD, p.Hold.Tokens = chosen.heldNano(c.Held.Output), chosen.heldTokens(c.Held.Output)
 	}
-	if c.Verdict.Model != "" && c.Verdict.Model != c.Ask.Model {
+	if chosen.Deployments[0].Model != c.Ask.Model {
 		answer.Changes = append(answer.Changes, ModelSubstituted)
 	}
-	return p, nil
+	edits, err := c.limitOutput(answer)
+	if err != nil {
+		return nil, err
+	}
+	if usage := c.Ask.RequestUsage(); len(usage) > 0 {
+		edits = append(edits, usage...)
+		answer.Changes = append(answer.Changes, UsageRequested)
+	}
+	return p, p.edit(c.Request.Body, edits)
 }
 
-// edit makes the output limit real and asks for the usage we settle by.
-func (s *Service) edit(c *Case, p *Plan, answer *Answer) error {
-	if c.Held.Output != c.Ask.MaxOutput && !c.Ask.NoOutput {
-		edits, err := c.Ask.ClampOutput(c.Held.Output, c.Subject.Model.OutputLimit)
-		if err != nil {
-			return err
-		}
-		p.Edits = append(p.Edits, edits...)
-		answer.Changes = append(answer.Changes, limitChange(c))
+// limitOutput makes the output limit real: what goes out is what was held.
+func (c *Case) limitOutput(answer *Answer) ([]llm.Edit, error) {
+	if c.Held.Output == c.Ask.MaxOutput || c.Ask.NoOutput {
+		return nil, nil
 	}
-	if c.Ask.Stream && !c.Ask.IncludeUsage {
-		if edits := c.Ask.RequestUsage(); len(edits) > 0 {
-			p.Edits = append(p.Edits, edits...)
-			answer.Changes = append(answer.Changes, UsageRequested)
-		}
+	if c.Ask.MaxOutput == 0 {
+		answer.Changes = append(answer.Changes, Defaulted)
 	}
-	if len(p.Edits) == 0 {
+	if want, err := outputWanted(c); c.Ask.MaxOutput > 0 || err == nil && c.Held.Output < want {
+		answer.Changes = append(answer.Changes, Clamped)
+	}
+	return c.Ask.ClampOutput(c.Held.Output, c.model().OutputLimit)
+}
+
+// edit makes the edits, and finds the caller's model in what comes of them.
+func (p *Plan) edit(body []byte, edits []llm.Edit) (err error) {
+	if len(edits) == 0 {
 		return nil
 	}
-	body, err := llm.Apply(c.Request.Body, p.Edits)
-	if err != nil {
+	p.Edits = edits
+	if p.Body, err = llm.Apply(body, edits); err != nil {
 		return err
 	}
-	p.Body = body
-	p.ModelSpan, err = llm.Carry(c.Ask.ModelSpan, p.Edits)
+	p.ModelSpan, err = llm.Carry(p.ModelSpan, edits)
 	return err
-}
-
-// limitChange tells a default that was written in from a limit that was lowered.
-func limitChange(c *Case) Change {
-	if c.Ask.MaxOutput == 0 {
-		return Defaulted
-	}
-	return Clamped
 }
 
 func (k *Candidate) heldNano(output int64) int64 {
@@ -215,10 +227,21 @@ func (s *Service) record(c *Case, answer *Answer, plan *Plan) error {
 	decided.Latency = now.Sub(c.At)
 	records := append(c.Subject.NewNames, journal.Record{Topic: journal.TopicDecisions, Key: c.tenant(), Event: decided})
 	if err := s.recorder.Put(records...); err != nil {
+		s.unname(c)
 		return fmt.Errorf("record decision: %w", err)
 	}
+	c.Subject.NewNames = nil
 	s.observe.Decided(c, answer, decided.Latency)
 	return nil
+}
+
+// unname takes back names whose records were not written, so that the next call
+// of the same people writes them.
+func (s *Service) unname(c *Case) {
+	for _, r := range c.Subject.NewNames {
+		s.names.Unnamed(r.Key, r.Name)
+	}
+	c.Subject.NewNames = nil
 }
 
 // decided is the case as the journal keeps it.
@@ -226,7 +249,7 @@ func (c *Case) decided(answer *Answer, plan *Plan) journal.Decided {
 	d := journal.Decided{
 		DecisionID: c.ID, CallID: c.callID(), At: c.At, Action: answer.Action(),
 		Principal: c.principal(), Gateway: c.Request.Gateway,
-		Method: clip(c.Request.Method, 16), Path: clip(routePath(c.Ask, c.Request.Path), 256),
+		Method: clip(c.Request.Method, 16), Path: clip(withoutQuery(c.Request.Path), 256),
 		PolicyRevision: c.Verdict.Revision, RegistryVersion: c.World.Version, ZoneRules: ledger.ZoneRules(),
 		Verdict: c.Verdict.Raw, PromptHash: c.Subject.Attributes.PromptHash,
 		TraceParent: clip(c.Request.Headers["traceparent"], 64),
@@ -241,7 +264,7 @@ func (c *Case) decided(answer *Answer, plan *Plan) journal.Decided {
 	if c.Facts.Model.Name != "" {
 		d.Facts = c.pseudonymousFacts()
 	}
-	d.Reasons = journalReasons(answer)
+	d.Reasons = c.journalReasons(answer)
 	if plan != nil {
 		for _, to := range plan.Deployments {
 			d.Deployments = append(d.Deployments, to.Name)
@@ -267,18 +290,27 @@ func (c *Case) pseudonymousFacts() []byte {
 	return raw
 }
 
-func journalReasons(answer *Answer) []journal.Reason {
+// journalReasons are the answer's, and what shadow budgets would have said: only
+// reports show them.
+func (c *Case) journalReasons(answer *Answer) []journal.Reason {
 	var reasons []journal.Reason
-	add := func(rs []Reason, warning bool) {
-		for _, r := range rs {
-			reasons = append(reasons, journal.Reason{Code: string(r.Code), Message: r.Message, Budget: r.Budget, Unit: r.Unit,
-				Limit: r.Limit, Spent: r.Spent, Held: r.Held, Asked: r.Asked, ResetsAt: r.ResetsAt, Warning: warning})
-		}
+	add := func(r Reason, warning bool) {
+		reasons = append(reasons, journal.Reason{Code: string(r.Code), Message: r.Message, Budget: r.Budget, Unit: r.Unit,
+			Limit: r.Limit, Spent: r.Spent, Held: r.Held, Asked: r.Asked, ResetsAt: r.ResetsAt, Warning: warning})
 	}
 	if answer.Refusal != nil {
-		add(answer.Refusal.Reasons, false)
+		for _, r := range answer.Refusal.Reasons {
+			add(r, false)
+		}
 	}
-	add(answer.Warnings, true)
+	for _, w := range answer.Warnings {
+		add(w, true)
+	}
+	for _, w := range c.Held.Warnings {
+		if w.Demand.Budget.Mode == registry.Shadow {
+			add(shortReason(w), true)
+		}
+	}
 	return reasons
 }
 

@@ -25,6 +25,8 @@ type Case struct {
 	Candidates []Candidate // where it may go, and at what ceiling
 	Held       ledger.Held // what was set aside
 	Unmetered  bool        // nothing was: by rule, or because the journal was away and the operator chose open
+
+	place *call // among the calls we remember, where its id was claimed
 }
 
 // Decide answers one call. A refusal is an answer; an error means that there is

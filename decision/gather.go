@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"strings"
 
-	"github.com/signalbox-dev/signalbox/decision/llm"
 	"github.com/signalbox-dev/signalbox/journal"
 	"github.com/signalbox-dev/signalbox/registry"
 )
@@ -14,8 +13,8 @@ type Subject struct {
 	// Attributes are what budgets match on. User, Session and Agent are
 	// pseudonyms: nothing that leaves this process by the journal is readable.
 	Attributes           registry.Attributes
-	User, Session, Agent string // readable, for policy and for nobody else
-	Model                *registry.Model
+	User, Session, Agent string           // readable, for policy and for nobody else
+	Model                *registry.Model  // as asked; a policy may put another in its place
 	NewNames             []journal.Record // pseudonyms the journal does not know yet
 }
 
@@ -26,8 +25,7 @@ const assertedBytes = 256
 // gather is the last read: whose call is this, what may it count against, and
 // where could it go.
 func (s *Service) gather(c *Case) (Subject, Facts, error) {
-	if c.Ask.Free && c.Ask.Model == "" {
-		// Nothing is asked of a model: an unmetered path, or a list of models.
+	if !c.asksModel() {
 		return Subject{Attributes: s.attributes(c)}, Facts{}, nil
 	}
 	model, ok := c.World.Model(c.Ask.Model)
@@ -42,6 +40,10 @@ func (s *Service) gather(c *Case) (Subject, Facts, error) {
 	sub.Model = model
 	return sub, s.facts(c, &sub), nil
 }
+
+// asksModel is false for an unmetered path and for a list of models: there is
+// nothing to judge, to route or to hold.
+func (c *Case) asksModel() bool { return !c.Ask.Free || c.Ask.Model != "" }
 
 // attributes are those that do not hang on what the app asserts.
 func (s *Service) attributes(c *Case) registry.Attributes {
@@ -146,20 +148,20 @@ func (s *Service) facts(c *Case, sub *Subject) Facts {
 		App:    AppFacts{Models: c.Caller.App.Models},
 		Request: RequestFacts{
 			Dialect: string(c.Ask.Dialect), Endpoint: string(c.Ask.Endpoint),
-			Method: c.Request.Method, Path: routePath(c.Ask, c.Request.Path), Stream: c.Ask.Stream,
+			Method: c.Request.Method, Path: withoutQuery(c.Request.Path), Stream: c.Ask.Stream,
 			Tools: c.Ask.Tools, Images: c.Ask.Images, Files: c.Ask.Files,
 			SizeBand: sizeBand(c.Ask.InputTokens), MaxOutput: c.Ask.MaxOutput,
 		},
 		Model:       ModelFacts{Name: c.Ask.Model},
-		Deployments: deploymentFacts(c.World, c.World.Deployments(c.Ask.Model), c.Ask, c.At),
+		Deployments: deploymentFacts(c.World, c.World.Deployments(c.Ask.Model), c.At),
 		Findings:    []FindingFacts{},
 		Time:        TimeFacts{Hour: utc.Hour(), Weekday: utc.Weekday().String(), Date: utc.Format("2006-01-02")},
 		Gateway:     c.Request.Gateway,
 	}
 }
 
-// routePath leaves the query out: it may hold what nobody should log.
-func routePath(_ *llm.Ask, path string) string {
+// withoutQuery leaves out what nobody should log.
+func withoutQuery(path string) string {
 	path, _, _ = strings.Cut(path, "?")
 	return path
 }

@@ -1,10 +1,14 @@
 package decision
 
 import (
-	"net/http"
-
 	"github.com/signalbox-dev/signalbox/decision/llm"
 )
+
+// betaHeader is where Anthropic's callers ask for a longer window.
+const betaHeader = "anthropic-beta"
+
+// versionHeader is sent by every Anthropic client and by no other.
+const versionHeader = "anthropic-version"
 
 // inspect reads the few fields of the body that bear on money and policy.
 func (s *Service) inspect(c *Case) (*llm.Ask, error) {
@@ -16,7 +20,10 @@ func (s *Service) inspect(c *Case) (*llm.Ask, error) {
 		}
 		return nil, refuse(PathUnknown, "%s %s is not a path that is judged here, and no paths rule lets it through", clip(c.Request.Method, 16), clip(c.Request.Path, 128))
 	}
-	if c.Request.Method == http.MethodGet {
+	if route.Endpoint == llm.Models {
+		if c.Request.Headers[versionHeader] != "" {
+			route.Dialect = llm.Anthropic // both dialects list models at one path
+		}
 		return &llm.Ask{Route: route}, nil
 	}
 	if most := s.config.MaxBody; most > 0 && int64(len(c.Request.Body)) > most {
@@ -30,7 +37,7 @@ func (s *Service) inspect(c *Case) (*llm.Ask, error) {
 		return c.Ask, refuse(Code(problem.Code), "%s", problem.Message)
 	}
 	if ask.Dialect == llm.Anthropic {
-		ask.Beta(c.Request.Headers["anthropic-beta"]) // a longer window is asked for there
+		ask.Beta(c.Request.Headers[betaHeader])
 	}
 	return ask, nil
 }

@@ -12,11 +12,14 @@ import (
 // unavailableRetry is when a caller may try again after an outage of ours.
 const unavailableRetry = 5_000_000_000 // 5 s
 
-// modelList answers GET /v1/models: what this app may call, in its dialect.
-// Nobody else can say it, so no provider is asked.
+// modelList answers GET /v1/models: what this app may call in the dialect it
+// speaks. Nobody else can say it, so no provider is asked.
 func modelList(c *Case) *Served {
 	var models []*registry.Model
 	for _, m := range c.World.Models() {
+		if m.Dialect != string(c.Ask.Dialect) {
+			continue // It would be a dialect_mismatch: no call is translated.
+		}
 		if len(c.Caller.App.Models) == 0 || slices.Contains(c.Caller.App.Models, m.Name) {
 			models = append(models, m)
 		}

@@ -15,7 +15,7 @@ type Policy interface {
 // consult asks the policy. A policy that cannot say denies: skipping a rule that
 // failed, as other engines do, would let through what it was written to stop.
 func (s *Service) consult(ctx context.Context, c *Case) (Verdict, error) {
-	if c.Ask.Free && c.Ask.Model == "" {
+	if !c.asksModel() {
 		return Verdict{Allow: true}, nil
 	}
 	verdict, err := s.policy.Evaluate(ctx, &c.Facts)
@@ -23,13 +23,19 @@ func (s *Service) consult(ctx context.Context, c *Case) (Verdict, error) {
 		if ctx.Err() != nil {
 			return verdict, fmt.Errorf("evaluate policy: %w", ctx.Err())
 		}
-		s.observe.PolicyFailed(err)
-		return verdict, refuse(PolicyError, "the policy could not be evaluated; its operators have been told")
+		return verdict, s.policyFailed(err)
 	}
 	if !verdict.Allow {
 		return verdict, denied(verdict)
 	}
 	return verdict, nil
+}
+
+// policyFailed refuses what the policy could not judge, or judged in a way that
+// makes no sense here. Operators learn why, callers do not.
+func (s *Service) policyFailed(err error) *Refusal {
+	s.observe.PolicyFailed(err)
+	return refuse(PolicyError, "the policy could not be evaluated; its operators have been told")
 }
 
 // denied is a verdict's refusal; a policy that denies without a reason still

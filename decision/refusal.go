@@ -37,6 +37,9 @@ const (
 	CapacityExhausted  Code = "capacity_exhausted"
 	BudgetHeld         Code = "budget_held"
 	JournalUnavailable Code = "journal_unavailable"
+
+	// Unmetered is never a refusal: it warns that nothing was held for the call.
+	Unmetered Code = "unmetered"
 )
 
 // statuses is the table of the contract: the HTTP status a caller sees.

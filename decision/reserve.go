@@ -51,7 +51,10 @@ func (s *Service) reserve(ctx context.Context, c *Case) (ledger.Held, error) {
 // object: the caller's own, or the default of its app or model; never more than
 // the model can write nor than policy allows.
 func outputWanted(c *Case) (int64, error) {
-	model := c.Subject.Model
+	if c.Ask.NoOutput {
+		return 0, nil
+	}
+	model := c.model()
 	want := c.Ask.MaxOutput
 	if want == 0 {
 		want = firstOf(c.Caller.App.DefaultMaxOutput, model.DefaultMaxOutput, model.MaxOutput)
@@ -66,6 +69,9 @@ func outputWanted(c *Case) (int64, error) {
 	}
 	return want, nil
 }
+
+// model is the one that will answer: the asked one, or what policy put in its place.
+func (c *Case) model() *registry.Model { return c.Candidates[0].Deployments[0].ModelRef }
 
 // floor is the least output the call may be clamped to.
 func floor(c *Case, want int64) int64 {

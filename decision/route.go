@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -32,75 +33,86 @@ type Ceiling struct {
 	PerMTok     int64 // nano-USD for each million of m, all answers together
 }
 
+// place is one deployment the call may go to, with what it would cost there and
+// what it would count on.
+type place struct {
+	deployment *registry.Deployment
+	base       int64 // nano-USD, whatever the output limit
+	perMTok    int64
+	demands    []ledger.Demand
+}
+
 // route orders the deployments as the verdict does and bounds what each would
 // cost. It moves no money.
 func (s *Service) route(c *Case) ([]Candidate, error) {
-	if c.Ask.Free && c.Ask.Model == "" {
+	if !c.asksModel() {
 		return nil, nil
 	}
 	deployments, err := s.ordered(c)
 	if err != nil {
 		return nil, err
 	}
-	usage, err := bounded(c, deployments[0])
-	if err != nil {
-		return nil, err
-	}
 	if c.Ask.Free {
 		return []Candidate{{Deployments: deployments}}, nil
 	}
-	candidates := make([]Candidate, 0, len(deployments))
-	ceiling := Ceiling{Input: usage.Input, OutputExtra: usage.OutputExtra, Answers: usage.N}
-	// From the back: the ceiling of a candidate is the dearest of those behind it.
-	for i := len(deployments) - 1; i >= 0; i-- {
-		d := deployments[i]
-		rate, priced := c.World.Price(d.Name, c.At)
-		demands, err := s.demands(c, d)
-		if err != nil {
-			return nil, err
-		}
-		if !priced && !free(d) && spendsMoney(demands) {
-			return nil, refuse(Unpriced, "deployment %q has no price, and a budget in usd counts this call", d.Name)
-		}
-		if ceiling, err = ceiling.with(rate, usage); err != nil {
-			return nil, err
-		}
-		candidates = append(candidates, Candidate{Deployments: deployments[i:], Ceiling: ceiling, Demands: demands})
+	usage, err := bounded(c, deployments[0].ModelRef)
+	if err != nil {
+		return nil, err
 	}
-	slices.Reverse(candidates)
-	for i := range candidates {
-		candidates[i].amounts()
-		candidates[i].keepCovered(candidates[i+1:])
+	places, err := s.places(c, deployments, usage)
+	if err != nil {
+		return nil, err
+	}
+	candidates := make([]Candidate, len(places))
+	for i := range places {
+		candidates[i] = candidate(places[i:], usage)
 	}
 	return candidates, nil
 }
 
-// ordered are the verdict's deployments, in its order, of the model it names.
+// ordered are the verdict's deployments, in its order. A verdict that names what
+// is not there, or what serves another model, was written by mistake: it denies
+// like a rule that fails.
 func (s *Service) ordered(c *Case) ([]*registry.Deployment, error) {
-	var deployments []*registry.Deployment
+	model, substituted := c.Ask.Model, c.Verdict.Model != "" && c.Verdict.Model != c.Ask.Model
+	if substituted {
+		model = c.Verdict.Model
+		to, ok := c.World.Model(model)
+		switch {
+		case !ok:
+			return nil, s.policyFailed(fmt.Errorf("verdict.model: no model is called %q", model))
+		case to.Dialect != c.Subject.Model.Dialect:
+			return nil, s.policyFailed(fmt.Errorf("verdict.model: %q speaks the %s dialect and the caller %s", model, to.Dialect, c.Subject.Model.Dialect))
+		}
+	}
+	if len(c.Verdict.Deployments) == 0 {
+		return nil, refuse(ModelUnknown, "model %q has no deployment", clip(model, 128))
+	}
+	deployments := make([]*registry.Deployment, 0, len(c.Verdict.Deployments))
 	for _, name := range c.Verdict.Deployments {
 		d, ok := c.World.Deployment(name)
-		if !ok || !serves(d, c) {
+		if !ok || d.Model != model {
+			return nil, s.policyFailed(fmt.Errorf("verdict.deployments: %q does not serve model %q", name, model))
+		}
+		// The rules saw where the asked model's deployments stand, and not this one's.
+		if substituted && !resident(c.Caller.Tenant, d) {
 			continue
 		}
 		deployments = append(deployments, d)
 	}
 	if len(deployments) == 0 {
-		return nil, refuse(Residency, "no deployment of model %q is open to this caller", c.Ask.Model)
+		return nil, refuse(Residency, "no deployment of model %q is in a region open to this tenant", clip(model, 128))
 	}
 	return deployments, nil
 }
 
-func serves(d *registry.Deployment, c *Case) bool {
-	return d.Model == c.Ask.Model || (c.Verdict.Model != "" && d.Model == c.Verdict.Model)
+// resident reports whether a tenant's data may go to a deployment.
+func resident(t *registry.Tenant, d *registry.Deployment) bool {
+	return len(t.Regions) == 0 || slices.Contains(t.Regions, d.Region)
 }
 
 // bounded is what the call can use at most, or the refusal of what nothing bounds.
-func bounded(c *Case, first *registry.Deployment) (llm.Ceiling, error) {
-	model, ok := c.World.Model(first.Model)
-	if !ok {
-		model = c.Subject.Model
-	}
+func bounded(c *Case, model *registry.Model) (llm.Ceiling, error) {
 	usage := c.Ask.Ceiling(llm.ModelLimits{Context: model.Context, MaxOutput: model.MaxOutput})
 	for _, fee := range usage.Fees {
 		// Prices have no fee for a tool's use yet; what has no price is not let out.
@@ -116,21 +128,85 @@ func bounded(c *Case, first *registry.Deployment) (llm.Ceiling, error) {
 	return usage, nil
 }
 
-// with widens the ceiling to cover one more deployment's price.
-func (a Ceiling) with(rate registry.Price, usage llm.Ceiling) (Ceiling, error) {
-	worst, ok := dearest(rate, usage)
+// places are the deployments whose price is known; where there is none, the first
+// one's reason refuses.
+func (s *Service) places(c *Case, deployments []*registry.Deployment, usage llm.Ceiling) ([]place, error) {
+	places := make([]place, 0, len(deployments))
+	var unpriced error
+	for _, d := range deployments {
+		p := place{deployment: d}
+		var err error
+		if p.demands, err = s.demands(c, d); err != nil {
+			return nil, err
+		}
+		if err := p.price(c, usage); err != nil {
+			if unpriced == nil {
+				unpriced = err
+			}
+			continue
+		}
+		places = append(places, p)
+	}
+	if len(places) == 0 {
+		return nil, unpriced
+	}
+	return places, nil
+}
+
+// price bounds what the call costs at a place, for every answer and all it may
+// write to the provider's cache.
+func (p *place) price(c *Case, usage llm.Ceiling) error {
+	name := p.deployment.Name
+	price, priced := c.World.Price(name, c.At)
+	if !priced {
+		if !free(p.deployment) && spendsMoney(p.demands) {
+			return refuse(Unpriced, "deployment %q has no price, and a budget in usd counts this call", name)
+		}
+		return nil
+	}
+	worst, ok := dearest(&price, usage)
 	if !ok {
-		return a, refuse(Unpriced, "deployment %q has no price for service tier %q", rate.Deployment, usage.Tier)
+		return refuse(Unpriced, "deployment %q has no price for service tier %q", name, usage.Tier)
 	}
 	base, ok1 := cost(usage.Input, worst.Input)
 	extra, ok2 := cost(usage.OutputExtra, worst.Output)
 	perMTok, ok3 := multiply(worst.Output, usage.N)
 	if !ok1 || !ok2 || !ok3 || base > maxNano-extra {
-		return a, refuse(Unpriced, "the most this call could cost is beyond what can be counted")
+		return refuse(Unpriced, "the most this call could cost at deployment %q is beyond what can be counted", name)
 	}
-	a.Base = max(a.Base, base+extra)
-	a.PerMTok = max(a.PerMTok, perMTok)
-	return a, nil
+	p.base, p.perMTok = base+extra, perMTok
+	return nil
+}
+
+// candidate is the first of the places, and behind it those it may fail over to:
+// not one on which the call would count on a budget that is not held here, for
+// what is not held must not be spent. Capacity is the exception; a failover is
+// charged to the second's when it is reported.
+func candidate(places []place, usage llm.Ceiling) Candidate {
+	first := &places[0]
+	k := Candidate{Deployments: make([]*registry.Deployment, 0, len(places)), Demands: first.demands,
+		Ceiling: Ceiling{Input: usage.Input, OutputExtra: usage.OutputExtra, Answers: usage.N}}
+	for i := range places {
+		if p := &places[i]; i == 0 || first.covers(p.demands) {
+			k.Deployments = append(k.Deployments, p.deployment)
+			k.Ceiling.Base, k.Ceiling.PerMTok = max(k.Ceiling.Base, p.base), max(k.Ceiling.PerMTok, p.perMTok)
+		}
+	}
+	k.amounts()
+	return k
+}
+
+// covers reports whether all these demands count on meters of this place's.
+func (p *place) covers(demands []ledger.Demand) bool {
+	for i := range demands {
+		if demands[i].Budget.Capacity {
+			continue
+		}
+		if !slices.ContainsFunc(p.demands, func(mine ledger.Demand) bool { return mine.Meter == demands[i].Meter }) {
+			return false
+		}
+	}
+	return true
 }
 
 // demands are the meters the call counts on if it goes to d: every budget that
@@ -182,8 +258,12 @@ func per(b *registry.Budget, a *registry.Attributes) string {
 	return strings.Join(values, journal.PerSeparator)
 }
 
+// spendsMoney reports whether money could be refused: a warn or shadow budget
+// refuses nothing, so it cannot make a price a condition either.
 func spendsMoney(demands []ledger.Demand) bool {
-	return slices.ContainsFunc(demands, func(d ledger.Demand) bool { return d.Budget.Unit == journal.UnitUSD })
+	return slices.ContainsFunc(demands, func(d ledger.Demand) bool {
+		return d.Budget.Unit == journal.UnitUSD && (d.Budget.Mode == registry.Enforce || d.Budget.Mode == "")
+	})
 }
 
 // amounts fills in what each demand asks, by its unit.
@@ -205,34 +285,9 @@ func (k *Candidate) amounts() {
 	}
 }
 
-// keepCovered drops from the failover list each deployment on which the call
-// would count on a budget that this candidate does not hold: what is not held
-// must not be spent. Capacity is the exception; a failover is charged to the
-// second's when it is reported.
-func (k *Candidate) keepCovered(behind []Candidate) {
-	covered := k.Deployments[:1:1]
-	for _, next := range behind {
-		if k.covers(next.Demands) {
-			covered = append(covered, next.Deployments[0])
-		}
-	}
-	k.Deployments = covered
-}
-
-func (k *Candidate) covers(demands []ledger.Demand) bool {
-	for _, d := range demands {
-		if d.Budget.Capacity {
-			continue
-		}
-		if !slices.ContainsFunc(k.Demands, func(mine ledger.Demand) bool { return mine.Meter == d.Meter }) {
-			return false
-		}
-	}
-	return true
-}
-
-// deploymentFacts describes the places a call could go, cheapest ranks first.
-func deploymentFacts(world *registry.Snapshot, deployments []*registry.Deployment, ask *llm.Ask, at time.Time) []DeploymentFacts {
+// deploymentFacts describes the places a call could go. All are healthy: nobody
+// tells us otherwise yet, and gateways fail over by themselves.
+func deploymentFacts(world *registry.Snapshot, deployments []*registry.Deployment, at time.Time) []DeploymentFacts {
 	facts := make([]DeploymentFacts, len(deployments))
 	costs := make([]int64, len(deployments))
 	for i, d := range deployments {

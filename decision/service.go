@@ -36,9 +36,10 @@ type Recorder interface {
 }
 
 // Names makes pseudonyms; record is the fact to write where the journal does not
-// know one yet.
+// know one yet, and is given out once. Unnamed says that it was not written.
 type Names interface {
 	EnsureNamed(tenant, kind, name string) (pseudonym string, record *journal.Record)
+	Unnamed(tenant, pseudonym string)
 }
 
 // FailureMode is what happens to calls when the journal cannot be reached and
@@ -58,12 +59,15 @@ type Config struct {
 	// PromptKey makes the prompt hashes, one key per cluster.
 	PromptKey [32]byte
 	MaxBody   int64 // bytes of a caller's body; a longer one is refused
-	MaxCalls  int   // calls remembered, open and settled; oldest settled leave first
+	MaxCalls  int   // calls remembered that hold nothing any more; the oldest leave first
 }
 
-// DefaultConfig is what the contract promises where nothing is set.
+// DefaultConfig is what the contract promises where nothing is set. MaxCalls is a
+// day of one call every two seconds, or a minute of 800 a second, which is longer
+// than any gateway retries a report; at some 0.5 kB each it is 25 MB. A repeat that
+// comes later still charges nothing: the ledger knows every hold that was settled.
 func DefaultConfig() Config {
-	return Config{HoldTTL: 15 * time.Minute, FailureMode: FailLease, MaxBody: 8 << 20, MaxCalls: 200_000}
+	return Config{HoldTTL: 15 * time.Minute, FailureMode: FailLease, MaxBody: 8 << 20, MaxCalls: 50_000}
 }
 
 // Parts are what a Service is made of.

@@ -21,6 +21,9 @@ func (s *Service) Settle(ctx context.Context, r Report) (Settled, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if prior, ok := s.prior(k, journal.RankExact); ok {
+		return prior, nil // Whatever this report says, no word is better than the one we have.
+	}
 	bill, err := s.bill(k, r)
 	if err != nil {
 		return Settled{}, err
@@ -28,10 +31,13 @@ func (s *Service) Settle(ctx context.Context, r Report) (Settled, error) {
 	if prior, ok := s.prior(k, bill.rank); ok {
 		return prior, nil
 	}
+	if len(k.parts) == 0 {
+		return s.note(k, bill)
+	}
 	return s.post(ctx, k, bill)
 }
 
-// prior is the charge that stands, where this report cannot replace it.
+// prior is the charge that stands, where a report of this rank cannot replace it.
 func (s *Service) prior(k *call, rank journal.Rank) (Settled, bool) {
 	if k.charge == nil || rank > k.rank {
 		return Settled{}, false
@@ -45,6 +51,7 @@ func (s *Service) prior(k *call, rank journal.Rank) (Settled, bool) {
 // post writes the settlement: one entry on each ledger key the call holds on.
 func (s *Service) post(ctx context.Context, k *call, b bill) (Settled, error) {
 	parts := s.charges(k, b)
+	b.usage.OverHold = b.usage.OverHold || aboveHold(parts)
 	outcome, err := s.ledger.Settle(ctx, ledger.Settlement{
 		Parts: parts, CallID: k.note.CallID, DecisionID: k.note.DecisionID,
 		Rank: b.rank, Outcome: b.outcome, Usage: &b.usage,
@@ -56,7 +63,7 @@ func (s *Service) post(ctx context.Context, k *call, b bill) (Settled, error) {
 	if outcome.Repeated {
 		// Another replica settled it first; what it charged stands.
 		if first, ok := s.firstCharge(k); ok {
-			settled = receipt(k.note, first, true)
+			settled = receipt(k.note, *first.Usage, true)
 		}
 		settled.Repeated = true
 	}
@@ -65,13 +72,32 @@ func (s *Service) post(ctx context.Context, k *call, b bill) (Settled, error) {
 	return settled, nil
 }
 
-func (s *Service) firstCharge(k *call) (journal.Usage, bool) {
+// note writes down what an unmetered call used. No meter is charged, because
+// nothing was held: the journal was away, and the operator had chosen open.
+func (s *Service) note(k *call, b bill) (Settled, error) {
+	for i := range b.usage.Attempts {
+		b.usage.Attempts[i].ChargedNanoUSD = 0
+	}
+	b.usage.ChargedNanoUSD, b.usage.OverHold = 0, false
+	err := s.recorder.Put(journal.Record{Topic: journal.TopicLedger, Key: k.key.tenant,
+		Event: journal.Reported{CallID: k.note.CallID, Gateway: k.note.Gateway, Usage: b.usage}})
+	if err != nil {
+		return Settled{}, fmt.Errorf("note the usage of call %s: %w", k.note.CallID, err)
+	}
+	settled := receipt(k.note, b.usage, false)
+	s.calls.closed(k, settled, b.rank, s.now())
+	s.observe.Settled(string(b.outcome), false, false, 0)
+	return settled, nil
+}
+
+// firstCharge is how the ledger remembers that a call was settled.
+func (s *Service) firstCharge(k *call) (journal.Settled, bool) {
 	for _, part := range k.parts {
 		if first, ok := s.ledger.Lookup(part.Hold, part.Key); ok && first.Usage != nil {
-			return *first.Usage, true
+			return first, true
 		}
 	}
-	return journal.Usage{}, false
+	return journal.Settled{}, false
 }
 
 // callOf finds the call a report is about, by its token, its id, or both.
@@ -82,21 +108,21 @@ func (s *Service) callOf(r Report) (*call, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r.CallID != "" && r.CallID != k.note.CallID {
+		if r.CallID != "" && r.CallID != k.key.id {
 			return nil, &ReportError{http.StatusBadRequest, "report_token and call_id are of different calls; send one of them, or both of the same call"}
 		}
 		return k, nil
 	case r.CallID == "":
 		return nil, &ReportError{http.StatusBadRequest, "neither report_token nor call_id: send the one the decision answered with"}
 	}
-	found := s.calls.ofID(r.Gateway, r.CallID)
+	found := s.calls.ofID(callName{r.Gateway, r.CallID})
 	switch len(found) {
 	case 0:
 		return nil, &ReportError{http.StatusNotFound, "no call of this gateway has this call_id, or it was settled more than 24 hours ago"}
 	case 1:
 		return found[0], nil
 	}
-	return nil, &ReportError{http.StatusBadRequest, "several apps have an open call with this call_id; send the report_token instead"}
+	return nil, &ReportError{http.StatusBadRequest, "several apps have a call with this call_id; send the report_token instead"}
 }
 
 func (s *Service) callOfToken(token string) (*call, error) {
@@ -113,14 +139,17 @@ func (s *Service) callOfToken(token string) (*call, error) {
 	if err != nil {
 		return nil, forged
 	}
+	if len(t.Parts) == 0 {
+		return s.calls.adopt(n, nil, false, s.now()), nil // An unmetered call: the note is all there is.
+	}
+	if k := s.calls.ofHold(holdKey{t.Parts[0].Key, t.Parts[0].Hold}); k != nil {
+		return k, nil
+	}
 	parts, err := s.ledger.Charges(t)
 	if err != nil {
 		return nil, &ReportError{http.StatusNotFound, "the call of this report_token is no longer known: " + err.Error()}
 	}
-	if k := s.calls.ofHold(parts); k != nil {
-		return k, nil
-	}
-	k := s.calls.adopt(n, parts)
+	k := s.calls.adopt(n, parts, false, s.now())
 	s.remember(k)
 	return k, nil
 }
@@ -128,12 +157,13 @@ func (s *Service) callOfToken(token string) (*call, error) {
 // remember finds out whether a call that we took over is settled, and at what: a
 // repeat gets the first charge, whoever took the first report.
 func (s *Service) remember(k *call) {
-	for _, part := range k.parts {
-		first, ok := s.ledger.Lookup(part.Hold, part.Key)
-		if ok && first.Usage != nil {
-			s.calls.closed(k, receipt(k.note, *first.Usage, true), first.Rank, s.now())
-			return
-		}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.charge != nil {
+		return
+	}
+	if first, ok := s.firstCharge(k); ok {
+		s.calls.closed(k, receipt(k.note, *first.Usage, true), first.Rank, s.now())
 	}
 }
 
@@ -153,24 +183,11 @@ func (s *Service) reportToken(c *Case, n note) (string, error) {
 	return s.signer.Sign(payload), nil
 }
 
-// adopt takes over a call that another process let out.
-func (cs *calls) adopt(n note, parts []journal.HeldOn) *call {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	k := &call{
-		key:  callKey{gateway: n.Gateway, tenant: n.Principal.Tenant, app: n.Principal.App, id: n.CallID},
-		note: n, parts: parts, answered: make(chan struct{}),
-	}
-	close(k.answered)
-	cs.put(k)
-	return k
-}
-
 // adopt takes over, at start, what the process before left open in this folder.
 func (s *Service) adopt() {
 	for _, open := range s.ledger.Open() {
 		if n, err := decodeNote(open.Note); err == nil {
-			s.calls.adopt(n, open.Parts)
+			s.calls.adopt(n, open.Parts, true, s.now())
 		} else {
 			s.log.Error("a hold of the process before cannot be read; it is charged by rule", "call", open.CallID, "err", err)
 		}
@@ -194,22 +211,28 @@ func (s *Service) Run(ctx context.Context) error {
 // settleOverdue charges what nobody reported: unknown is not zero.
 func (s *Service) settleOverdue(ctx context.Context) {
 	for _, open := range s.ledger.Overdue(s.now()) {
-		k := s.calls.ofHold(open.Parts)
-		if k == nil {
-			n, err := decodeNote(open.Note)
-			if err != nil {
-				n = note{CallID: open.CallID, At: s.now()}
-			}
-			k = s.calls.adopt(n, open.Parts)
+		if err := s.settleByRule(ctx, open); err != nil && ctx.Err() == nil {
+			s.log.Error("settle by rule", "call", open.CallID, "err", err)
 		}
-		k.mu.Lock()
-		if k.charge == nil {
-			if _, err := s.post(ctx, k, s.byRule(k, journal.OutcomeUnknown)); err != nil && ctx.Err() == nil {
-				s.log.Error("settle by rule", "call", k.note.CallID, "err", err)
-			}
-		}
-		k.mu.Unlock()
 	}
+}
+
+func (s *Service) settleByRule(ctx context.Context, open ledger.OpenHold) error {
+	k := s.calls.ofHold(firstOfParts(open.Parts))
+	if k == nil {
+		n, err := decodeNote(open.Note)
+		if err != nil {
+			n = note{CallID: open.CallID, At: open.HeldAt}
+		}
+		k = s.calls.adopt(n, open.Parts, true, s.now())
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.charge != nil {
+		return nil
+	}
+	_, err := s.post(ctx, k, s.byRule(k, journal.OutcomeUnknown))
+	return err
 }
 
 // charges spreads the bill over the call's meters, each in its own unit, and adds
@@ -228,6 +251,19 @@ func (s *Service) charges(k *call, b bill) []journal.HeldOn {
 		}
 	}
 	return withFailoverCapacity(world, parts, b, held)
+}
+
+// aboveHold reports whether a meter is charged more than was held on it. Meters
+// without a hold of this call do not count: a failover's capacity.
+func aboveHold(parts []journal.HeldOn) bool {
+	for _, part := range parts {
+		for _, charge := range part.Charges {
+			if charge.Held > 0 && charge.Actual > charge.Held {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // withFailoverCapacity charges the capacity of each deployment that answered and

@@ -1,0 +1,354 @@
+package decision_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/decision"
+	"github.com/signalbox-dev/signalbox/decision/opa"
+	"github.com/signalbox-dev/signalbox/journal"
+	"github.com/signalbox-dev/signalbox/ledger"
+	"github.com/signalbox-dev/signalbox/registry"
+)
+
+// stage is a whole decision room on an in-memory journal: the real registry,
+// ledger and policy, inside a bubble whose clock a story moves.
+type stage struct {
+	service  *decision.Service
+	registry *registry.Registry
+	journal  *line
+	spool    *spool
+	names    *registry.Names
+	answers  []decision.Answer
+	keys     map[string]string // secrets, by app; app-brief expires in an hour
+	ids      map[string]string // of keys, by app
+	close    func()
+}
+
+// beginning is when every story begins: a Sunday whose night changed the clocks.
+var beginning = time.Date(2026, 3, 29, 10, 0, 0, 0, time.UTC)
+
+// line is a journal that can be cut off.
+type line struct {
+	*journal.Memory
+	cut atomic.Bool
+}
+
+var errCut = errors.New("the journal cannot be reached")
+
+func (l *line) Append(ctx context.Context, recs ...journal.Record) error {
+	if l.cut.Load() {
+		return errCut
+	}
+	return l.Memory.Append(ctx, recs...)
+}
+
+func (l *line) Healthy() error {
+	if l.cut.Load() {
+		return errCut
+	}
+	return nil
+}
+
+// spool is at once in the journal, cut off or not: a story reads what will be
+// there in the end.
+type spool struct{ journal *journal.Memory }
+
+func (s *spool) Put(recs ...journal.Record) error {
+	return s.journal.Append(context.Background(), recs...)
+}
+
+func newStage(t *testing.T, s story) *stage {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var loops sync.WaitGroup
+	run := func(loop func(context.Context) error) { loops.Go(func() { _ = loop(ctx) }) }
+	st := &stage{keys: map[string]string{}, ids: map[string]string{}}
+	st.close = sync.OnceFunc(func() { cancel(); loops.Wait() })
+	t.Cleanup(st.close)
+
+	begun := time.Now()
+	now := func() time.Time { return beginning.Add(time.Since(begun)) }
+	st.journal = &line{Memory: journal.NewMemory(4, now)}
+	st.spool = &spool{st.journal.Memory}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	hasher := registry.NewKeyHasher([32]byte{1})
+	var err error
+	if st.registry, err = registry.Open(ctx, st.journal, hasher, now, log); err != nil {
+		t.Fatal(err)
+	}
+	run(st.registry.Run)
+	st.names = registry.NewNames(registry.NewPseudonymiser([32]byte{2}), st.journal)
+	st.settle(t, s.World)
+
+	policy, err := opa.Load(ctx, opa.Config{Dir: policyDir(t, s.Policy), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := decision.DefaultConfig()
+	mode := ledger.ModeLease
+	switch s.Mode {
+	case "open":
+		config.FailureMode = decision.FailOpen
+	case "closed":
+		config.FailureMode, mode = decision.FailClosed, ledger.ModeClosed
+	}
+	keeper, err := ledger.NewKeeper(ledger.Config{Dir: t.TempDir(), Epoch: journal.Epoch{7}, Mode: mode, Spool: st.spool,
+		BootID: "boot", Drain: func(context.Context) error { return nil }}, st.journal, ledger.LimitsFunc(st.registry.Snapshot), now, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(keeper.Run)
+	synctest.Wait()
+	if err := keeper.Ready(); err != nil {
+		t.Fatal(err)
+	}
+	st.service = decision.New(config, decision.Parts{Registry: st.registry, Hasher: hasher, Policy: policy, Ledger: keeper,
+		Recorder: st.spool, Names: st.names, Signer: ledger.Signer{Current: [32]byte{3}}, Now: now, Log: log})
+	ids := 0
+	st.service.NumberIDs(func() string { ids++; return fmt.Sprint("d-", ids) })
+	run(st.service.Run)
+	return st
+}
+
+// settle writes the world: the one of every story, what this one adds, and keys.
+func (st *stage) settle(t *testing.T, more string) {
+	t.Helper()
+	base, err := os.ReadFile("testdata/world.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.apply(t, string(base), more)
+	for _, app := range st.registry.Snapshot().Apps("") {
+		st.createKey(t, app.Name, registry.KeyRequest{Kind: registry.KeyApp, Tenant: app.Tenant, App: app.Name})
+		st.createKey(t, app.Name+"-brief", registry.KeyRequest{Kind: registry.KeyApp, Tenant: app.Tenant, App: app.Name, Expires: time.Hour})
+	}
+	for _, g := range st.registry.Snapshot().Gateways() {
+		st.createKey(t, g.Name, registry.KeyRequest{Kind: registry.KeyGateway, Gateway: g.Name})
+	}
+}
+
+func (st *stage) createKey(t *testing.T, name string, req registry.KeyRequest) {
+	t.Helper()
+	req.By = "test"
+	key, secret, err := st.registry.CreateKey(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.keys[name], st.ids[name] = secret, key.ID
+}
+
+func (st *stage) apply(t *testing.T, texts ...string) {
+	t.Helper()
+	var files []registry.File
+	for i, text := range texts {
+		if text != "" {
+			files = append(files, registry.File{Name: fmt.Sprintf("%d.yaml", i), Data: []byte(text)})
+		}
+	}
+	if _, err := st.registry.Apply(t.Context(), files, registry.ApplyOptions{By: "test", Confirmed: true}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func policyDir(t *testing.T, rego string) string {
+	t.Helper()
+	if rego == "" {
+		return ""
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "custom.rego"), []byte(rego), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// play does one step and says what came of it, as a flat map.
+func (st *stage) play(t *testing.T, s step) map[string]any {
+	t.Helper()
+	defer synctest.Wait() // what a step set going has come to rest
+	switch {
+	case s.Pass != "":
+		d, err := time.ParseDuration(s.Pass)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(d)
+	case s.Cut:
+		st.journal.cut.Store(true)
+	case s.Mend:
+		st.journal.cut.Store(false)
+	case s.Apply != "":
+		st.apply(t, s.Apply)
+	case s.Revoke != "":
+		if _, err := st.registry.RevokeKey(t.Context(), st.ids[s.Revoke], "test", ""); err != nil {
+			t.Fatal(err)
+		}
+	case s.Decide != nil:
+		return st.decide(t, *s.Decide)
+	case s.Report != nil:
+		return st.report(t, *s.Report)
+	default:
+		t.Fatal("a step is decide, report, pass, cut, mend, apply or revoke")
+	}
+	return nil
+}
+
+func (st *stage) request(q question) decision.Request {
+	headers := decision.Headers{}
+	for k, v := range q.Headers {
+		headers[k] = v
+	}
+	if q.Key != "" {
+		secret, ok := st.keys[q.Key]
+		if !ok {
+			secret = q.Key
+		}
+		if q.Header == "" {
+			q.Header, secret = "authorization", "Bearer "+secret
+		}
+		headers[q.Header] = secret
+	}
+	req := decision.Request{CallID: q.CallID, Gateway: q.Gateway, Method: q.Method, Path: q.Path, Headers: headers, Body: []byte(q.Body), BodyComplete: !q.Cut}
+	if req.Method == "" {
+		req.Method = "POST"
+	}
+	if req.Path == "" {
+		req.Path = "/v1/chat/completions"
+	}
+	return req
+}
+
+func (st *stage) decide(t *testing.T, q question) map[string]any {
+	t.Helper()
+	a, err := st.service.Decide(t.Context(), st.request(q))
+	var away *decision.Unavailable
+	if errors.As(err, &away) {
+		m := describe(away.Answer)
+		m["error"] = "unavailable"
+		return m
+	}
+	if err != nil {
+		return map[string]any{"error": err.Error()}
+	}
+	st.answers = append(st.answers, a)
+	return describe(a)
+}
+
+func (st *stage) report(t *testing.T, r report) map[string]any {
+	t.Helper()
+	rep := decision.Report{Token: r.Token, CallID: r.CallID, Gateway: r.Gateway, Outcome: journal.Outcome(r.Outcome), Deployment: r.Deployment,
+		SeenOutputTokens: -1, TTFTMS: r.TTFT, Status: r.Status, ServiceTier: r.Tier, Rank: journal.Rank(r.Rank)}
+	if r.Seen != nil {
+		rep.SeenOutputTokens = *r.Seen
+	}
+	if r.Of > 0 {
+		rep.Token = st.answers[r.Of-1].Plan.ReportToken
+	}
+	if u := r.Usage; u != nil {
+		rep.Usage = &journal.Tokens{Input: u["input"], Cached: u["cached"], CacheWrite: u["cache_write"], CacheWriteLong: u["cache_write_long"],
+			Output: u["output"], Reasoning: u["reasoning"]}
+	}
+	if r.Provider != "" {
+		rep.ProviderUsage = []byte(r.Provider)
+	}
+	for _, d := range r.Failed {
+		rep.Attempts = append(rep.Attempts, decision.ReportedAttempt{Deployment: d, Status: 429, Outcome: journal.OutcomeFailed})
+	}
+	settled, err := st.service.Settle(t.Context(), rep)
+	var refused *decision.ReportError
+	if errors.As(err, &refused) {
+		return map[string]any{"status": refused.Status, "error": refused.Message}
+	}
+	if err != nil {
+		return map[string]any{"error": err.Error()}
+	}
+	return map[string]any{"charged": registry.FormatUSD(settled.ChargedNanoUSD), "released": registry.FormatUSD(settled.ReleasedNanoUSD),
+		"repeated": settled.Repeated, "settled": settled.Settled, "over_hold": settled.OverHold}
+}
+
+// describe flattens an answer. What is not said is not there.
+func describe(a decision.Answer) map[string]any {
+	m := map[string]any{"action": a.Action(), "id": a.DecisionID, "changes": words(a.Changes)}
+	warnings := []any{}
+	for _, w := range a.Warnings {
+		warnings = append(warnings, string(w.Code))
+	}
+	m["warnings"] = warnings
+	if r := a.Refusal; r != nil {
+		m["status"] = r.Status()
+		var codes, budgets []any
+		for _, reason := range r.Reasons {
+			codes = append(codes, string(reason.Code))
+			budgets = append(budgets, reason.Budget)
+		}
+		m["reasons"], m["budgets"], m["message"] = codes, budgets, r.Reasons[0].Message
+		if r.RetryAfter > 0 {
+			m["retry_after"] = r.RetryAfter.Round(time.Millisecond).String()
+		}
+	}
+	if a.Served != nil {
+		m["status"], m["body"] = a.Served.Status, string(a.Served.Body)
+	}
+	if p := a.Plan; p != nil {
+		var to []any
+		for _, d := range p.Deployments {
+			to = append(to, d.Name)
+		}
+		m["deployments"], m["held"], m["max_output"] = to, registry.FormatUSD(p.Hold.NanoUSD), int(p.Hold.MaxOutputTokens)
+		m["held_tokens"] = int(p.Hold.Tokens)
+		if p.Body != nil {
+			m["body"] = string(p.Body)
+			m["model_at"] = string(p.Body[p.ModelSpan[0]:p.ModelSpan[1]])
+		}
+		if p.Budget != nil {
+			m["left"] = p.Budget.Name + " " + p.Budget.Left
+		}
+	}
+	return m
+}
+
+func words[T ~string](list []T) []any {
+	all := []any{}
+	for _, w := range list {
+		all = append(all, string(w))
+	}
+	return all
+}
+
+// entries are a topic's, partition by partition.
+func (st *stage) entries(t *testing.T, topic journal.Topic) []journal.Entry {
+	t.Helper()
+	ends, err := st.journal.Ends(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enough := errors.New("read to the end")
+	var all []journal.Entry
+	for partition := range st.journal.Partitions(topic) {
+		if ends[partition] == 0 {
+			continue
+		}
+		err := st.journal.Follow(t.Context(), topic, partition, 0, func(batch []journal.Entry) error {
+			all = append(all, batch...)
+			if batch[len(batch)-1].Offset+1 >= ends[partition] {
+				return enough
+			}
+			return nil
+		})
+		if !errors.Is(err, enough) {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
