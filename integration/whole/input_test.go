@@ -95,3 +95,91 @@ func TestHostileEnvelopes(t *testing.T) {
 		})
 	}
 }
+
+// Keys, paths, names and ids are a caller's to write, and may be anything.
+func TestHostileCallers(t *testing.T) {
+	box := start(t, people, "analytics: {disabled: true}\n")
+	secret := key(t, box, "globex/notebook")
+	long := strings.Repeat("a", 60<<10)
+	ask := func(path string, headers map[string]string) string {
+		a, err := box.Decide(ctx(t), rig.Question{Request: rig.Request{Method: "POST", Path: path, Headers: headers, Body: hello, BodyComplete: true}})
+		var status *rig.StatusError
+		switch {
+		case errors.As(err, &status) && status.Status == http.StatusBadRequest && strings.Contains(status.Body, `"bad_envelope"`):
+			return "bad_envelope" // what no gateway can have read in a request
+		case err != nil:
+			t.Errorf("%.40q %.60q: %v", path, headers, err)
+		}
+		return a.Denied()
+	}
+	for _, hostile := range []string{"", " ", "Bearer", "sbx_", "sbx_" + long, secret + "\n", secret[:len(secret)-1], "sbx_\x00\xff\u202e", "sba_" + secret[4:], strings.ToUpper(secret), "sbx_" + strings.Repeat("日", 40)} {
+		switch got := ask("/v1/chat/completions", map[string]string{"authorization": "Bearer " + hostile}); got {
+		case "key_missing", "key_unknown", "bad_envelope":
+		default:
+			t.Errorf("key %.20q: %q", hostile, got)
+		}
+	}
+	for _, path := range []string{"", "/", "v1/chat/completions", "/v1/chat/completions/../messages", "//v1/chat/completions", "/v1/chat/completions/", "/v1/%63hat/completions", "/openai/deployments//chat/completions", "/" + long, "/\x00", "http://127.0.0.1/v1/messages", "/v1/chat/completions\r\nHost: evil"} {
+		switch got := ask(path, bearer(secret)); got {
+		case "path_unknown", "malformed", "model_unknown", "bad_envelope":
+		default:
+			t.Errorf("path %.40q: %q", path, got)
+		}
+	}
+	for name, headers := range map[string]map[string]string{
+		"a user that is too long":  {"x-signalbox-user": long},
+		"a user of control bytes":  {"x-signalbox-user": "a\x00b\nc"},
+		"a trace parent that lies": {"traceparent": "00-" + long},
+		"a retry count that lies":  {"x-stainless-retry-count": "99999999999999999999"},
+		"another tenant's name":    {"x-signalbox-tenant": "acme", "x-signalbox-team": "support"},
+		"a length that lies":       {"content-length": "-1", "transfer-encoding": "chunked"},
+	} {
+		headers["authorization"] = "Bearer " + secret
+		switch got := ask("/v1/chat/completions", headers); got {
+		case "", "malformed", "bad_envelope":
+		default:
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	open(t, box, secret, "")
+}
+
+// What is typed wrongly is exit 2 with what to type, and a hostile registry file
+// is exit 1 with a sentence.
+func TestHostileOperators(t *testing.T) {
+	box := start(t, people, "analytics: {disabled: true}\n")
+	for _, args := range [][]string{
+		{"serv"}, {"serve", "--chek"}, {"apply", "-f"}, {"keys"}, {"keys", "create"}, {"keys", "create", "--app", "a/b", "--admin"},
+		{"keys", "create", "--app", "globex/notebook", "--expires", "soon"}, {"keys", "rotate", "k-1"}, {"keys", "rotate"},
+		{"budgets", "--match", "tenant"}, {"budgets", "adjust", "month"}, {"sql"}, {"sql", ""}, {"sql", "SELECT 1", "-o", "xml"},
+		{"decide", "-H", "no colon"}, {"budgets", "--url", "ftp://nowhere"},
+	} {
+		done, err := box.Command(ctx(t), args...)
+		if help := len(args) == 1 && args[0] == "keys"; help {
+			if err != nil || done.Exit != 0 {
+				t.Errorf("%v: %v %+v; want its help", args, err, done)
+			}
+			continue
+		}
+		if err != nil || done.Exit != 2 || strings.Count(strings.TrimSpace(done.Stderr), "\n") > 1 || !strings.HasPrefix(done.Stderr, "signalbox: ") {
+			t.Errorf("%v: %v %+v; want exit 2 and a sentence", args, err, done)
+		}
+	}
+	r := newRegistryFile(t, box)
+	for name, world := range map[string]string{
+		"nested 100,000 deep": "tenants: " + strings.Repeat("[", 100_000),
+		"an alias bomb":       "a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\ntenants: [*c,*c,*c,*c]\n",
+		"not UTF-8":           "tenants: [{name: \"\xff\xfe\"}]\n",
+		"a name twice":        "tenants: [{name: a}, {name: a}]\n",
+		"a key twice":         "tenants: []\ntenants: []\n",
+		"a number too large":  people + "budgets: [{name: b, match: {tenant: globex}, unit: usd, amount: \"99999999999999999999\", window: total}]\n",
+		"an infinite amount":  people + "budgets: [{name: b, match: {tenant: globex}, unit: usd, amount: \"1e9\", window: total}]\n",
+		"a control character": "tenants: [{name: \"a\\u0000b\"}]\n",
+		"a name of a path":    "tenants: [{name: ../../etc}]\n",
+	} {
+		done := r.apply(t, world, "--yes")
+		if done.Exit != 1 || !strings.HasPrefix(done.Stderr, r.file+":") && !strings.HasPrefix(done.Stderr, "signalbox: ") || strings.Contains(done.Stderr, "panic") {
+			t.Errorf("%s: exit %d %.300q", name, done.Exit, done.Stderr)
+		}
+	}
+}
