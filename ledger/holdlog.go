@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -80,29 +81,26 @@ func openHoldLog(dir string, epoch journal.Epoch, boot string, sync bool) (*hold
 	return l, nil
 }
 
-func (l *holdLog) held(o *openHold) error {
+func (l *holdLog) held(key holdKey, frame []byte) error {
 	if l.file == nil {
 		return nil
 	}
-	frame := encodeFrame(frameHeld, o.encode)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.write(frame); err != nil {
 		return err
 	}
-	l.live[o.key()] = frame
+	l.bytes -= int64(len(l.live[key]))
+	l.live[key] = frame
 	l.bytes += int64(len(frame))
 	return nil
 }
 
-func (l *holdLog) settled(part journal.HeldOn, rank journal.Rank) error {
+func (l *holdLog) settled(part journal.HeldOn) error {
 	if l.file == nil {
 		return nil
 	}
-	frame := encodeFrame(frameSettled, func(w *writer) {
-		w.hold(part)
-		w.uint(uint64(rank))
-	})
+	frame := encodeFrame(frameSettled, func(w *writer) { w.hold(part) })
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := holdKey{part.Key, part.Hold}
@@ -121,12 +119,17 @@ func (l *holdLog) renewed(part journal.HeldOn, until time.Time) error {
 	if l.file == nil {
 		return nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.write(encodeFrame(frameRenewed, func(w *writer) {
+	frame := encodeFrame(frameRenewed, func(w *writer) {
 		w.hold(part)
 		w.int(until.UnixNano())
-	}))
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if key := (holdKey{part.Key, part.Hold}); l.live[key] != nil {
+		l.live[key] = slices.Concat(l.live[key], frame)
+		l.bytes += int64(len(frame))
+	}
+	return l.write(frame)
 }
 
 // write appends one frame with one write, so that the end of the process cannot
@@ -196,6 +199,9 @@ func (w *writer) hold(part journal.HeldOn) {
 func (r *reader) hold() holdKey {
 	return holdKey{key: r.string(), hold: journal.HoldID{Epoch: r.epoch(), N: r.uint()}}
 }
+
+// frame is the hold as its record.
+func (o *openHold) frame() []byte { return encodeFrame(frameHeld, o.encode) }
 
 func (o *openHold) encode(w *writer) {
 	w.string(o.callID)

@@ -51,7 +51,7 @@ func (k *Keeper) openDisk() error {
 				continue
 			}
 			k.remember(o)
-			if err := k.disk.held(o); err != nil {
+			if err := k.disk.held(key, o.frame()); err != nil {
 				return fmt.Errorf("carry over open holds: %w", err)
 			}
 		}
@@ -86,6 +86,7 @@ func (k *Keeper) inherit(ctx context.Context) {
 			return
 		}
 	}
+	k.forgetSettled()
 	if k.cfg.Drain != nil && len(k.left) > 0 {
 		for err := k.cfg.Drain(ctx); err != nil; err = k.cfg.Drain(ctx) {
 			k.log.Warn("sending on what the last process had spooled failed; trying again", "error", err)
@@ -111,6 +112,21 @@ func (k *Keeper) inherit(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// forgetSettled drops inherited holds that the books know as settled: another
+// replica did it while nobody was here.
+func (k *Keeper) forgetSettled() {
+	k.mu.Lock()
+	var marks []journal.HeldOn
+	for key, o := range k.open {
+		if key == o.key() && k.settledOnAll(o) {
+			k.forget(o)
+			marks = append(marks, o.parts[0])
+		}
+	}
+	k.mu.Unlock()
+	k.markSettled(marks)
 }
 
 const readyPoll = 5 * time.Millisecond

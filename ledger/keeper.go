@@ -240,11 +240,7 @@ func (k *Keeper) fold(p int32, entries []journal.Entry) error {
 
 func (k *Keeper) foldSome(p int32, entries []journal.Entry) error {
 	settled, err := k.foldLocked(p, entries)
-	for _, part := range settled {
-		if err := k.disk.settled(part, journal.RankRule); err != nil {
-			k.log.Warn("marking a hold settled on disk failed", "error", err)
-		}
-	}
+	k.markSettled(settled)
 	return err
 }
 

@@ -171,6 +171,9 @@ func (k *Keeper) beginSettle(ctx context.Context, s Settlement, first holdKey) (
 	k.mu.Lock()
 	for {
 		if known, ok := k.rankOf(first); ok && s.Rank <= known {
+			if o = k.open[first]; o != nil && !o.settling && k.settledOnAll(o) {
+				k.forget(o)
+			}
 			k.mu.Unlock()
 			return nil, true, nil
 		}
@@ -237,13 +240,26 @@ func (k *Keeper) settledElsewhere(key string, ev journal.Settled) (part journal.
 		return part, false
 	}
 	k.settled.put(holdKey{key, ev.Hold}, ev, k.now())
-	for _, part := range o.parts {
-		if !k.isSettled(holdKey{part.Key, part.Hold}) {
-			return part, false
-		}
+	if !k.settledOnAll(o) {
+		return part, false
 	}
 	k.forget(o)
 	return o.parts[0], o.kept
+}
+
+// settledOnAll reports whether the books have a hold's settlement on all its keys.
+func (k *Keeper) settledOnAll(o *openHold) bool {
+	return !slices.ContainsFunc(o.parts, func(part journal.HeldOn) bool { return !k.isSettled(holdKey{part.Key, part.Hold}) })
+}
+
+// markSettled marks holds on disk. Where a mark is lost, the successor settles by
+// rule what the journal, which has the cost, takes for a duplicate.
+func (k *Keeper) markSettled(parts []journal.HeldOn) {
+	for _, part := range parts {
+		if err := k.disk.settled(part); err != nil {
+			k.log.Warn("marking a hold settled on disk failed", "error", err)
+		}
+	}
 }
 
 // write puts records into the journal, or, when it does not answer, into the
@@ -300,13 +316,8 @@ func (k *Keeper) endSettle(s Settlement, records []journal.Record, o *openHold, 
 	}
 	kept := o != nil && o.kept
 	k.mu.Unlock()
-	if !kept {
-		return
-	}
-	// Where this is lost, the successor settles by rule what the journal, which has
-	// the cost, takes for a duplicate.
-	if err := k.disk.settled(o.parts[0], s.Rank); err != nil {
-		k.log.Warn("marking a hold settled on disk failed", "error", err)
+	if kept {
+		k.markSettled(o.parts[:1])
 	}
 }
 
@@ -331,8 +342,9 @@ func (k *Keeper) Keep(held Held, callID string, note []byte) error {
 	}
 	k.mu.Lock()
 	o.callID, o.note, o.kept = callID, slices.Clone(note), true
+	frame := o.frame()
 	k.mu.Unlock()
-	if err := k.disk.held(o); err != nil {
+	if err := k.disk.held(o.key(), frame); err != nil {
 		return fmt.Errorf("keep the hold of call %q: %w", callID, err)
 	}
 	return nil
@@ -361,11 +373,8 @@ func (k *Keeper) Release(held Held) {
 	k.mu.Lock()
 	kept := k.releaseLocked(held)
 	k.mu.Unlock()
-	if !kept {
-		return
-	}
-	if err := k.disk.settled(held.open.parts[0], journal.RankExact); err != nil {
-		k.log.Warn("marking a hold given up on disk failed", "error", err)
+	if kept {
+		k.markSettled(held.open.parts[:1])
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	seeds    = flag.Int("seeds", 40, "simulated worlds for each kind")
+	seeds    = flag.Int("seeds", 12, "simulated worlds for each kind")
 	seedFrom = flag.Uint64("seed", 0, "first seed of the simulation")
 )
 

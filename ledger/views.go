@@ -13,6 +13,12 @@ import (
 
 // Meters lists a key's meters as its book has them.
 func (k *Keeper) Meters(key string) []MeterView {
+	views := k.copyMeters(key)
+	slices.SortFunc(views, func(a, b MeterView) int { return compareMeters(a.Meter, b.Meter) })
+	return views
+}
+
+func (k *Keeper) copyMeters(key string) []MeterView {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	p := k.purses[key]
@@ -24,7 +30,6 @@ func (k *Keeper) Meters(key string) []MeterView {
 	for _, m := range p.book.meters {
 		views = append(views, MeterView{Key: key, Meter: m.name, Balance: m.balance(now), ChangedAt: time.Unix(0, m.changedAt).UTC()})
 	}
-	slices.SortFunc(views, func(a, b MeterView) int { return compareMeters(a.Meter, b.Meter) })
 	return views
 }
 
@@ -82,9 +87,14 @@ func (k *Keeper) say(ctx context.Context, what string, records []journal.Record)
 	return nil
 }
 
+// statsPatience is how long gauges wait for the journal to say where it ends.
+const statsPatience = time.Second
+
 // Stats are the keeper's gauges.
 func (k *Keeper) Stats() Stats {
-	ends, err := k.journal.Ends(context.Background(), journal.TopicLedger)
+	ctx, cancel := context.WithTimeout(context.Background(), statsPatience)
+	defer cancel()
+	ends, err := k.journal.Ends(ctx, journal.TopicLedger)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s := Stats{Waiting: len(k.waiters), Acknowledged: k.counts.acknowledged, Spooled: k.counts.spooled,
