@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/decision/llm"
 	"github.com/signalbox-dev/signalbox/journal"
@@ -28,48 +29,50 @@ func (s *Service) conclude(ctx context.Context, c *Case, err error) (Answer, err
 	case errors.As(err, &conflict):
 		return Answer{}, conflict
 	case errors.As(err, &refusal):
-		return s.deny(c, refusal)
+		return s.deny(ctx, c, refusal)
 	case err != nil:
 		return s.cannot(ctx, c, err)
 	case c.Ask.Free:
-		return s.free(c)
+		return s.free(ctx, c)
 	}
 	return s.allow(ctx, c)
 }
 
 // deny answers a refusal. It is journaled like every answer, with its reasons.
-func (s *Service) deny(c *Case, refusal *Refusal) (Answer, error) {
+func (s *Service) deny(ctx context.Context, c *Case, refusal *Refusal) (Answer, error) {
 	answer := s.answer(c)
 	answer.Refusal = refusal
 	s.calls.forget(c)
-	if err := s.record(c, &answer, nil); err != nil {
-		return Answer{}, s.unavailable(c, err)
+	if err := s.record(c, &answer); err != nil {
+		return s.cannot(ctx, c, err)
 	}
 	return answer, nil
 }
 
-// cannot answers when there is no decision. A question that was withdrawn needs
-// no answer at all.
-func (s *Service) cannot(ctx context.Context, c *Case, err error) (Answer, error) {
+// cannot answers when there is no decision, and that is journaled too, if it can
+// be. A question that was withdrawn needs no answer at all.
+func (s *Service) cannot(ctx context.Context, c *Case, cause error) (Answer, error) {
 	s.calls.forget(c)
-	s.unname(c)
 	if ctx.Err() != nil {
+		s.unname(c)
 		return Answer{}, ctx.Err()
 	}
-	return Answer{}, s.unavailable(c, err)
-}
-
-func (s *Service) unavailable(c *Case, cause error) *Unavailable {
 	answer := s.answer(c)
 	answer.Refusal = refuse(JournalUnavailable, "no decision can be made now; try again")
 	answer.Refusal.RetryAfter = unavailableRetry
-	s.observe.Decided(c, &answer, s.now().Sub(c.At))
-	return &Unavailable{Answer: answer, Cause: cause}
+	if err := s.record(c, &answer); err != nil {
+		cause = errors.Join(cause, err)
+		s.observe.Decided(c, &answer, s.now().Sub(c.At))
+	}
+	return Answer{}, &Unavailable{Answer: answer, Cause: cause}
 }
+
+// unavailableRetry is when a caller may try again after an outage of ours.
+const unavailableRetry = 5 * time.Second
 
 // free answers what costs nothing: a list of models, a count of tokens, a path
 // that a rule lets through.
-func (s *Service) free(c *Case) (Answer, error) {
+func (s *Service) free(ctx context.Context, c *Case) (Answer, error) {
 	answer := s.answer(c)
 	switch {
 	case c.Ask.Endpoint == llm.Models:
@@ -81,8 +84,8 @@ func (s *Service) free(c *Case) (Answer, error) {
 		}
 	}
 	s.calls.forget(c)
-	if err := s.record(c, &answer, nil); err != nil {
-		return Answer{}, s.unavailable(c, err)
+	if err := s.record(c, &answer); err != nil {
+		return s.cannot(ctx, c, err)
 	}
 	return answer, nil
 }
@@ -94,7 +97,7 @@ func (s *Service) allow(ctx context.Context, c *Case) (Answer, error) {
 	plan, err := s.plan(c, &answer)
 	if err != nil {
 		s.ledger.Release(c.Held)
-		return s.deny(c, refuse(Malformed, "the body cannot be edited safely: %s", err))
+		return s.deny(ctx, c, refuse(Malformed, "the body cannot be edited safely: %s", err))
 	}
 	answer.Plan = plan
 	note := c.note(plan)
@@ -104,7 +107,7 @@ func (s *Service) allow(ctx context.Context, c *Case) (Answer, error) {
 	if err := s.ledger.Keep(c.Held, c.callID(), note.encode()); err != nil {
 		return s.takeBack(ctx, c, fmt.Errorf("keep the hold: %w", err))
 	}
-	if err := s.record(c, &answer, plan); err != nil {
+	if err := s.record(c, &answer); err != nil {
 		return s.takeBack(ctx, c, err)
 	}
 	s.calls.answered(c, note, &answer)
@@ -221,9 +224,9 @@ func tightest(sh *ledger.Shortage) *BudgetLeft {
 
 // record writes the decision behind the answer: on our disk now, in the journal
 // in a moment.
-func (s *Service) record(c *Case, answer *Answer, plan *Plan) error {
+func (s *Service) record(c *Case, answer *Answer) error {
 	now := s.now()
-	decided := c.decided(answer, plan)
+	decided := c.decided(answer)
 	decided.Latency = now.Sub(c.At)
 	records := append(c.Subject.NewNames, journal.Record{Topic: journal.TopicDecisions, Key: c.tenant(), Event: decided})
 	if err := s.recorder.Put(records...); err != nil {
@@ -245,7 +248,7 @@ func (s *Service) unname(c *Case) {
 }
 
 // decided is the case as the journal keeps it.
-func (c *Case) decided(answer *Answer, plan *Plan) journal.Decided {
+func (c *Case) decided(answer *Answer) journal.Decided {
 	d := journal.Decided{
 		DecisionID: c.ID, CallID: c.callID(), At: c.At, Action: answer.Action(),
 		Principal: c.principal(), Gateway: c.Request.Gateway,
@@ -265,7 +268,7 @@ func (c *Case) decided(answer *Answer, plan *Plan) journal.Decided {
 		d.Facts = c.pseudonymousFacts()
 	}
 	d.Reasons = c.journalReasons(answer)
-	if plan != nil {
+	if plan := answer.Plan; plan != nil && len(plan.Deployments) > 0 {
 		for _, to := range plan.Deployments {
 			d.Deployments = append(d.Deployments, to.Name)
 		}

@@ -9,9 +9,6 @@ import (
 	"github.com/signalbox-dev/signalbox/registry"
 )
 
-// unavailableRetry is when a caller may try again after an outage of ours.
-const unavailableRetry = 5_000_000_000 // 5 s
-
 // modelList answers GET /v1/models: what this app may call in the dialect it
 // speaks. Nobody else can say it, so no provider is asked.
 func modelList(c *Case) *Served {

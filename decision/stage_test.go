@@ -301,7 +301,7 @@ func describe(a decision.Answer) map[string]any {
 		m["status"], m["body"] = a.Served.Status, string(a.Served.Body)
 	}
 	if p := a.Plan; p != nil {
-		var to []any
+		to := []any{}
 		for _, d := range p.Deployments {
 			to = append(to, d.Name)
 		}

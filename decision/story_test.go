@@ -47,25 +47,27 @@ type step struct {
 }
 
 type question struct {
-	Key, Method, Path, Body, CallID, Gateway string
-	Header                                   string // that the key stands in; authorization
-	Headers                                  map[string]string
-	Cut                                      bool // only the first part of the body
+	Key, Method, Path, Body, Gateway string
+	CallID                           string `yaml:"call_id"`
+	Header                           string // that the key stands in; authorization
+	Headers                          map[string]string
+	Cut                              bool // only the first part of the body
 }
 
 type report struct {
-	Of                     int // the n-th answer's token, from 1
-	CallID, Token, Gateway string
-	Outcome                string
-	Deployment             string
-	Usage                  map[string]int64
-	Provider               string // provider_usage, as the provider wrote it
-	Tier                   string
-	Rank                   int
-	Seen                   *int64 // output tokens seen; nil: unknown
-	TTFT                   int64
-	Status                 int
-	Failed                 []string // deployments tried before
+	Of             int    // the n-th answer's token, from 1
+	CallID         string `yaml:"call_id"`
+	Token, Gateway string
+	Outcome        string
+	Deployment     string
+	Usage          map[string]int64
+	Provider       string // provider_usage, as the provider wrote it
+	Tier           string
+	Rank           int
+	Seen           *int64 // output tokens seen; nil: unknown
+	TTFT           int64
+	Status         int
+	Failed         []string // deployments tried before
 }
 
 func TestStories(t *testing.T) {
