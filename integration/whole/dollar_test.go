@@ -14,11 +14,11 @@ import (
 // 300 callers on one dollar: never a nano-dollar above it, and at least 99 cents
 // spent before anybody is told that it is gone.
 func TestManyCallersOnOneDollar(t *testing.T) {
-	for name, body := range map[string]string{
-		"with max_tokens":    `{"model":"gpt-4o","max_tokens":600,"messages":[{"role":"user","content":"Draft a reply to customer %d.%d about the parcel."}]}`,
-		"without max_tokens": `{"model":"gpt-4o","messages":[{"role":"user","content":"Draft a reply to customer %d.%d about the parcel."}]}`,
+	for _, row := range []struct{ name, body string }{
+		{"with max_tokens", `{"model":"gpt-4o","max_tokens":600,"messages":[{"role":"user","content":"Draft a reply to customer %d.%d about the parcel."}]}`},
+		{"without max_tokens", `{"model":"gpt-4o","messages":[{"role":"user","content":"Draft a reply to customer %d.%d about the parcel."}]}`},
 	} {
-		t.Run(name, func(t *testing.T) { oneDollar(t, body) })
+		t.Run(row.name, func(t *testing.T) { oneDollar(t, row.body) })
 	}
 }
 

@@ -30,7 +30,13 @@ deny contains {"code": "broken", "message": "never"} if {
 	if err := os.WriteFile(filepath.Join(policies, "custom.rego"), []byte(rego), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	box := start(t, people+`budgets:
+	world := strings.Replace(people, "deployments:\n", `deployments:
+  - {name: ptu, provider: openai, model: gpt-4o-ptu, upstream_model: gpt-4o, kind: provisioned, region: eu, capacity: {unit: tokens, amount: "500", window: {rolling: 1m}}, hourly_usd: "98.00"}
+`, 1)
+	world = strings.Replace(world, "models:\n", `models:
+  - {name: gpt-4o-ptu, dialect: openai, context: 128000, max_output: 16384, output_limit: max_tokens, tokenizer: o200k_base}
+`, 1)
+	box := start(t, world+`budgets:
   - {name: spent, match: {tenant: globex, session: poor}, unit: usd, amount: "0.000000001", window: total}
   - {name: held, match: {tenant: globex, session: busy}, unit: usd, amount: "0.002", window: total}
   - {name: rate, match: {tenant: globex, session: fast}, unit: requests, amount: "1", window: {rolling: 1m}}
@@ -39,7 +45,7 @@ deny contains {"code": "broken", "message": "never"} if {
   - {name: stop, match: {tenant: globex, session: killed}, unit: requests, amount: "0", window: total}
 `, fmt.Sprintf("policy: {dir: %s}\nlimits: {body: 64KiB}\nanalytics: {disabled: true}\n", policies))
 	globex, acme := key(t, box, "globex/notebook"), key(t, box, "acme/helpdesk")
-	revoked := revokedKey(t, box)
+	revoked, expired := revokedKey(t, box), expiredKey(t, box)
 	const ok = `{"model":"gpt-4o","max_tokens":150,"messages":[{"role":"user","content":"hi"}]}`
 	for _, row := range []struct {
 		code    string
@@ -52,6 +58,7 @@ deny contains {"code": "broken", "message": "never"} if {
 		{code: "key_missing", status: 401, request: chat("", ok)},
 		{code: "key_unknown", status: 401, request: chat("sbx_nobodyhasthiskey", ok)},
 		{code: "key_revoked", status: 401, request: chat(revoked, ok)},
+		{code: "key_expired", status: 401, request: chat(expired, ok)},
 		{code: "budget_exhausted", status: 402, request: session(globex, "poor", ok)},
 		{code: "budget_exhausted", status: 402, request: session(globex, "daily", ok)},
 		{code: "model_not_allowed", status: 403, request: chat(acme, strings.Replace(ok, "gpt-4o", "secret-model", 1))},
@@ -64,6 +71,7 @@ deny contains {"code": "broken", "message": "never"} if {
 		{code: "too_large", status: 413, request: rig.Request{Method: "POST", Path: "/v1/chat/completions", Headers: bearer(globex), Body: ok[:30]}},
 		{code: "rate_limited", status: 429, request: session(globex, "fast", ok), before: 1},
 		{code: "concurrency", status: 429, request: session(globex, "wide", ok), before: 1},
+		{code: "capacity_exhausted", status: 429, request: chat(globex, strings.Replace(ok, "gpt-4o", "gpt-4o-ptu", 1)), before: 1},
 		{code: "budget_held", status: 429, request: session(globex, "busy", ok), before: 1},
 	} {
 		t.Run(row.code, func(t *testing.T) {
@@ -136,6 +144,18 @@ func feature(key, feature, body string) rig.Request {
 	r.Headers["x-signalbox-tag-feature"] = feature
 	r.Headers["x-signalbox-session"] = "0"
 	return r
+}
+
+func expiredKey(t *testing.T, box *rig.Box) string {
+	t.Helper()
+	id, secret, err := box.NewKey(ctx(t), "globex/notebook")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := box.Run(ctx(t), "keys", "rotate", id, "--overlap", "0s"); err != nil {
+		t.Fatal(err)
+	}
+	return secret
 }
 
 func revokedKey(t *testing.T, box *rig.Box) string {
