@@ -16,7 +16,6 @@ type tail struct {
 
 	mu     sync.Mutex
 	line   []byte
-	long   bool // the rest of this line is dropped
 	lock   bool
 	logged int
 	last   string
