@@ -1,8 +1,8 @@
 package decision
 
 import (
+	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/decision/llm"
@@ -31,12 +31,12 @@ func (s *Service) bill(k *call, r Report) (bill, error) {
 	if err != nil {
 		return bill{}, err
 	}
+	if err := s.checkReport(k, r); err != nil {
+		return bill{}, err
+	}
 	answered := r.Deployment
 	if answered == "" && len(k.note.Deployments) > 0 {
 		answered = k.note.Deployments[0]
-	}
-	if answered != "" && !slices.Contains(k.note.Deployments, answered) {
-		return bill{}, &ReportError{http.StatusBadRequest, "deployment " + clip(answered, 64) + " was not in the answer to this call"}
 	}
 	final := journal.Attempt{
 		Deployment: answered, Status: r.Status, Outcome: r.Outcome, ServiceTier: firstText(r.ServiceTier, tier, k.note.ServiceTier),
@@ -54,6 +54,28 @@ func (s *Service) bill(k *call, r Report) (bill, error) {
 		return s.priced(k, r, final, journal.RankEstimate, journal.SourceRule)
 	}
 	return s.brokenOff(k, r, final)
+}
+
+// attemptsMost bounds the tries of one call.
+const attemptsMost = 64
+
+// checkReport refuses a report of what cannot have been.
+func (s *Service) checkReport(k *call, r Report) error {
+	switch r.Outcome {
+	case journal.OutcomeCompleted, journal.OutcomeFailed, journal.OutcomeAborted, journal.OutcomeNotSent:
+	default:
+		return &ReportError{http.StatusBadRequest, "outcome: want completed, failed, aborted or not_sent"}
+	}
+	if len(r.Attempts) > attemptsMost {
+		return &ReportError{http.StatusBadRequest, fmt.Sprintf("attempts: at most %d", attemptsMost)}
+	}
+	world := s.registry.Snapshot()
+	for _, a := range append([]ReportedAttempt{{Deployment: r.Deployment}}, r.Attempts...) {
+		if a.Deployment != "" && !k.note.answered(world, a.Deployment) {
+			return &ReportError{http.StatusBadRequest, "deployment " + clip(a.Deployment, 64) + " was not in the answer to this call"}
+		}
+	}
+	return nil
 }
 
 // brokenOff charges a call that ended in the middle by its provider's rule.

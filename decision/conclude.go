@@ -104,7 +104,7 @@ func (s *Service) allow(ctx context.Context, c *Case) (Answer, error) {
 	if plan.ReportToken, err = s.reportToken(c, note); err != nil {
 		return s.takeBack(ctx, c, err)
 	}
-	if err := s.ledger.Keep(c.Held, c.callID(), note.encode()); err != nil {
+	if err := s.ledger.Keep(c.Held, c.callID(), note.kept()); err != nil {
 		return s.takeBack(ctx, c, fmt.Errorf("keep the hold: %w", err))
 	}
 	if err := s.record(c, &answer); err != nil {

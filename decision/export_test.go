@@ -3,8 +3,27 @@ package decision
 // NumberIDs makes decision ids d-1, d-2, … so that stories can name them.
 func (s *Service) NumberIDs(next func() string) { s.newID = next }
 
-// EncodeNote and DecodeNote let the tests damage a note's bytes.
-func DecodeNote(b []byte) error { _, err := decodeNote(b); return err }
+// Remembered counts the calls that are remembered, by name and by hold.
+func (s *Service) Remembered() (named, held, leaving int) {
+	s.calls.mu.Lock()
+	defer s.calls.mu.Unlock()
+	for _, k := range s.calls.byName {
+		for ; k != nil; k = k.sameName {
+			named++
+		}
+	}
+	return named, len(s.calls.byHold), s.calls.leaving.Len()
+}
 
-// Cost is the rounding that Go and SQL share.
-var Cost = cost
+// Note, and how it is written and read, for the tests that damage its bytes.
+type Note = note
+
+func (n note) Encode() []byte { return n.encode() }
+
+var DecodeNote = decodeNote
+
+// Cost and Multiply are the arithmetic that ceilings are made of.
+var (
+	Cost     = cost
+	Multiply = multiply
+)

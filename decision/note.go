@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/journal"
+	"github.com/signalbox-dev/signalbox/registry"
 )
 
 // note is what we must still know of a call when its report comes, which may be
@@ -82,11 +83,41 @@ func (c *Case) note(p *Plan) note {
 	return n
 }
 
-// withoutTags is the note as a token carries it: tags have no bound that a
-// header can bear, and the replica that decided has them anyway.
+// noteMost is the longest note that the ledger keeps beside a hold.
+const noteMost = 1536
+
+// kept is the note as it stands beside the hold on disk: whole, if there is room.
+// Tags and a long failover list have no bound of their own, and must not stand in
+// the way of a call.
+func (n note) kept() []byte {
+	for _, less := range [...]note{n, n.withoutTags()} {
+		if b := less.encode(); len(b) <= noteMost {
+			return b
+		}
+	}
+	return n.withoutTags().withoutDeployments().encode()
+}
+
+// withoutTags is the note as a token carries it; the replica that decided has
+// the tags.
 func (n note) withoutTags() note {
 	n.Principal.Tags = nil
 	return n
+}
+
+// withoutDeployments is a note that takes any deployment of its model at its word.
+func (n note) withoutDeployments() note {
+	n.Deployments = nil
+	return n
+}
+
+// answered reports whether a deployment was in the answer to the call.
+func (n *note) answered(world *registry.Snapshot, deployment string) bool {
+	if len(n.Deployments) > 0 {
+		return slices.Contains(n.Deployments, deployment)
+	}
+	d, ok := world.Deployment(deployment)
+	return ok && d.Model == n.Model
 }
 
 func (n note) encode() []byte {

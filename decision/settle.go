@@ -174,9 +174,14 @@ func receipt(n note, u journal.Usage, acknowledged bool) Settled {
 }
 
 // reportToken is everything a settlement needs, signed, so that any replica can
-// take the report.
+// take the report. It has room for some 700 bytes, which a long failover list is
+// left out of.
 func (s *Service) reportToken(c *Case, n note) (string, error) {
-	payload, err := c.Held.Token(n.withoutTags().encode()).Encode()
+	n = n.withoutTags()
+	payload, err := c.Held.Token(n.encode()).Encode()
+	if err != nil {
+		payload, err = c.Held.Token(n.withoutDeployments().encode()).Encode()
+	}
 	if err != nil {
 		return "", fmt.Errorf("make the report token: %w", err)
 	}

@@ -25,6 +25,7 @@ import (
 // ledger and policy, inside a bubble whose clock a story moves.
 type stage struct {
 	service  *decision.Service
+	keeper   *ledger.Keeper
 	registry *registry.Registry
 	journal  *line
 	spool    *spool
@@ -68,7 +69,15 @@ func (s *spool) Put(recs ...journal.Record) error {
 	return s.journal.Append(context.Background(), recs...)
 }
 
-func newStage(t *testing.T, s story) *stage {
+// newStage sets the stage for a story; tamper may put other parts in.
+func newStage(t testing.TB, s story, tamper ...func(*decision.Config, *decision.Parts)) *stage {
+	t.Helper()
+	return setStage(t, s, t.TempDir(), func(*ledger.Keeper) { synctest.Wait() }, tamper...)
+}
+
+// setStage sets the stage outside of a bubble too, where rest returns when the
+// keeper is ready. holds is the folder of the holds; empty: in memory only.
+func setStage(t testing.TB, s story, holds string, rest func(*ledger.Keeper), tamper ...func(*decision.Config, *decision.Parts)) *stage {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var loops sync.WaitGroup
@@ -103,26 +112,30 @@ func newStage(t *testing.T, s story) *stage {
 	case "closed":
 		config.FailureMode, mode = decision.FailClosed, ledger.ModeClosed
 	}
-	keeper, err := ledger.NewKeeper(ledger.Config{Dir: t.TempDir(), Epoch: journal.Epoch{7}, Mode: mode, Spool: st.spool,
+	st.keeper, err = ledger.NewKeeper(ledger.Config{Dir: holds, Epoch: journal.Epoch{7}, Mode: mode, Spool: st.spool,
 		BootID: "boot", Drain: func(context.Context) error { return nil }}, st.journal, ledger.LimitsFunc(st.registry.Snapshot), now, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(keeper.Run)
-	synctest.Wait()
-	if err := keeper.Ready(); err != nil {
+	run(st.keeper.Run)
+	rest(st.keeper)
+	if err := st.keeper.Ready(); err != nil {
 		t.Fatal(err)
 	}
-	st.service = decision.New(config, decision.Parts{Registry: st.registry, Hasher: hasher, Policy: policy, Ledger: keeper,
-		Recorder: st.spool, Names: st.names, Signer: ledger.Signer{Current: [32]byte{3}}, Now: now, Log: log})
-	ids := 0
-	st.service.NumberIDs(func() string { ids++; return fmt.Sprint("d-", ids) })
+	parts := decision.Parts{Registry: st.registry, Hasher: hasher, Policy: policy, Ledger: st.keeper,
+		Recorder: st.spool, Names: st.names, Signer: ledger.Signer{Current: [32]byte{3}}, Now: now, Log: log}
+	for _, change := range tamper {
+		change(&config, &parts)
+	}
+	st.service = decision.New(config, parts)
+	var ids atomic.Int64
+	st.service.NumberIDs(func() string { return fmt.Sprint("d-", ids.Add(1)) })
 	run(st.service.Run)
 	return st
 }
 
 // settle writes the world: the one of every story, what this one adds, and keys.
-func (st *stage) settle(t *testing.T, more string) {
+func (st *stage) settle(t testing.TB, more string) {
 	t.Helper()
 	base, err := os.ReadFile("testdata/world.yaml")
 	if err != nil {
@@ -138,7 +151,7 @@ func (st *stage) settle(t *testing.T, more string) {
 	}
 }
 
-func (st *stage) createKey(t *testing.T, name string, req registry.KeyRequest) {
+func (st *stage) createKey(t testing.TB, name string, req registry.KeyRequest) {
 	t.Helper()
 	req.By = "test"
 	key, secret, err := st.registry.CreateKey(t.Context(), req)
@@ -148,7 +161,7 @@ func (st *stage) createKey(t *testing.T, name string, req registry.KeyRequest) {
 	st.keys[name], st.ids[name] = secret, key.ID
 }
 
-func (st *stage) apply(t *testing.T, texts ...string) {
+func (st *stage) apply(t testing.TB, texts ...string) {
 	t.Helper()
 	var files []registry.File
 	for i, text := range texts {
@@ -161,7 +174,7 @@ func (st *stage) apply(t *testing.T, texts ...string) {
 	}
 }
 
-func policyDir(t *testing.T, rego string) string {
+func policyDir(t testing.TB, rego string) string {
 	t.Helper()
 	if rego == "" {
 		return ""
@@ -327,7 +340,7 @@ func words[T ~string](list []T) []any {
 }
 
 // entries are a topic's, partition by partition.
-func (st *stage) entries(t *testing.T, topic journal.Topic) []journal.Entry {
+func (st *stage) entries(t testing.TB, topic journal.Topic) []journal.Entry {
 	t.Helper()
 	ends, err := st.journal.Ends(t.Context(), topic)
 	if err != nil {
