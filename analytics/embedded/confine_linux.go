@@ -31,7 +31,7 @@ func confine(dir, lib, exe string) (string, error) {
 	var had []string
 	switch abi, err := landlock(dir, lib, exe); {
 	case err == nil:
-		had = append(had, fmt.Sprintf("files (landlock %d)", abi))
+		had = append(had, fmt.Sprintf("other files (landlock %d)", abi))
 	case !errors.Is(err, errUnsupported):
 		return "", fmt.Errorf("confine to %s: %w", dir, err)
 	}

@@ -130,7 +130,7 @@ func (c *child) serve(ctx context.Context) error {
 		defer close(parent)
 		_, _ = io.Copy(io.Discard, control)
 	}()
-	if _, err := fmt.Fprintf(os.NewFile(fdReport, "report"), "ready %s; without %s\n", strings.TrimSpace(string(version)), c.confined); err != nil {
+	if _, err := fmt.Fprintf(os.NewFile(fdReport, "report"), "ready %s, kept from %s\n", strings.TrimSpace(string(version)), c.confined); err != nil {
 		return nil // the parent is gone already
 	}
 	select {
