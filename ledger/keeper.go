@@ -249,6 +249,7 @@ func (k *Keeper) foldSome(p int32, entries []journal.Entry) error {
 func (k *Keeper) foldLocked(p int32, entries []journal.Entry) (settled []journal.HeldOn, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	now := k.now()
 	touched := map[*purse]bool{}
 	for _, e := range entries {
 		if e.Offset < k.partitions[p].next {
@@ -265,6 +266,7 @@ func (k *Keeper) foldLocked(p int32, entries []journal.Entry) (settled []journal
 			return settled, k.fatal
 		}
 		if ev, ok := e.Event.(journal.Settled); ok {
+			k.settled.learn(holdKey{e.Key, ev.Hold}, ev, e.At, now)
 			if part, mark := k.settledElsewhere(e.Key, ev); mark {
 				settled = append(settled, part)
 			}

@@ -355,3 +355,47 @@ func TestHoldLogIsCompacted(t *testing.T) {
 		stop()
 	})
 }
+
+// A report that comes again after a restart gets the first charge again, whether
+// the process was killed or shut down.
+func TestRepeatAfterARestartGetsTheFirstCharge(t *testing.T) {
+	for name, graceful := range map[string]bool{"killed": false, "shut down": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				b := w.budget(registry.Budget{Name: "b", Unit: journal.UnitUSD, Amount: 100})
+				c := w.config()
+				c.Dir = t.TempDir()
+				k, stop := w.start(c)
+				held := hold(t, k, demand(b, "", 10))
+				token := held.Token(nil)
+				held.Parts[0].Charges[0].Actual = 4
+				said := ledger.Settlement{Parts: held.Parts, Rank: journal.RankExact, Usage: &journal.Usage{ChargedNanoUSD: 4}}
+				if _, err := k.Settle(t.Context(), said); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				stop()
+				if graceful {
+					if err := k.Shutdown(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				c2 := w.config()
+				c2.Dir = c.Dir
+				k, stop = w.start(c2)
+				parts, err := k.Charges(token)
+				if err != nil || parts[0].Charges[0].Actual != 4 {
+					t.Errorf("charges: %+v, %v", parts, err)
+				}
+				if out, err := k.Settle(t.Context(), said); err != nil || !out.Repeated || !out.Acknowledged {
+					t.Errorf("again: %+v, %v", out, err)
+				}
+				if first, ok := k.Lookup(held.Parts[0].Hold, "acme"); !ok || first.Usage == nil || first.Usage.ChargedNanoUSD != 4 {
+					t.Errorf("lookup: %+v, %v", first, ok)
+				}
+				stop()
+			})
+		})
+	}
+}

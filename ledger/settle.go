@@ -141,7 +141,6 @@ func (k *Keeper) settledElsewhere(key string, ev journal.Settled) (part journal.
 	if o == nil || o.settling {
 		return part, false
 	}
-	k.settled.put(holdKey{key, ev.Hold}, ev, k.now())
 	if !k.settledOnAll(o) {
 		return part, false
 	}

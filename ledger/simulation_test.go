@@ -132,9 +132,12 @@ func (p *process) Append(ctx context.Context, recs ...journal.Record) error {
 		return err
 	}
 	if !calm && s.chance(10) { // Once more, later, by a client that did not see the answer.
-		again := s.rewrite.again(recs)
+		again, later := s.rewrite.again(recs), s.ms(3000)
+		if s.fault == newNumber {
+			later = s.ms(10) // Before its own next ask has the number.
+		}
 		s.work.Go(func() {
-			time.Sleep(s.ms(3000))
+			time.Sleep(later)
 			_ = s.memory.Append(context.Background(), again...)
 		})
 	}

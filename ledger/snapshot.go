@@ -53,6 +53,7 @@ func (k *Keeper) encodeSnapshot() []byte {
 	for _, key := range slices.Sorted(maps.Keys(k.purses)) {
 		w.string(string(k.purses[key].book.Encode()))
 	}
+	k.settled.encode(w)
 	sum := sha256.Sum256(w.buf)
 	return append(w.buf, sum[:]...)
 }
@@ -70,7 +71,7 @@ func (k *Keeper) loadSnapshot() error {
 	if err != nil {
 		return fmt.Errorf("read the ledger's snapshot: %w", err)
 	}
-	next, books, err := decodeSnapshot(data)
+	next, books, settled, err := decodeSnapshot(data)
 	if err != nil {
 		k.log.Warn("the ledger's snapshot is of no use; folding the whole log", "error", err)
 		return nil
@@ -81,36 +82,37 @@ func (k *Keeper) loadSnapshot() error {
 	for i := range next {
 		k.partitions[i].next = next[i]
 	}
+	k.settled = settled
 	for _, b := range books {
 		k.purses[b.key] = newPurse(b.key, k.journal.PartitionFor(journal.TopicLedger, b.key), b)
 	}
 	return nil
 }
 
-func decodeSnapshot(data []byte) ([]int64, []*Book, error) {
+func decodeSnapshot(data []byte) (next []int64, books []*Book, settled settledMemory, err error) {
+	settled.init()
 	body, ok := bytes.CutPrefix(data, []byte(snapshotMagic))
 	if !ok || len(body) < sha256.Size {
-		return nil, nil, errors.New("it is not a snapshot of this version")
+		return nil, nil, settled, errors.New("it is not a snapshot of this version")
 	}
 	end := len(data) - sha256.Size
 	if sha256.Sum256(data[:end]) != [32]byte(data[end:]) {
-		return nil, nil, errors.New("its checksum is wrong")
+		return nil, nil, settled, errors.New("its checksum is wrong")
 	}
 	r := &reader{rest: body[:len(body)-sha256.Size]}
 	if rules := r.uint(); rules != uint64(journal.Rules) {
-		return nil, nil, fmt.Errorf("its rules are %d, ours %d", rules, journal.Rules)
+		return nil, nil, settled, fmt.Errorf("its rules are %d, ours %d", rules, journal.Rules)
 	}
-	next := make([]int64, r.count())
+	next = make([]int64, r.count())
 	for i := range next {
 		next[i] = r.int()
 	}
-	books := make([]*Book, r.count())
+	books = make([]*Book, r.count())
 	for i := range books {
-		b, err := DecodeBook([]byte(r.string()))
-		if err != nil {
-			return nil, nil, err
+		if books[i], err = DecodeBook([]byte(r.string())); err != nil {
+			return nil, nil, settled, err
 		}
-		books[i] = b
 	}
-	return next, books, r.err
+	settled.decode(r)
+	return next, books, settled, r.err
 }
