@@ -2,7 +2,6 @@ package decision
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -18,24 +17,27 @@ import (
 // lets it go. What happens when we could not decide, open or closed, is said in
 // reserve for the one case an operator may open, and here for all the rest.
 func (s *Service) conclude(ctx context.Context, c *Case, err error) (Answer, error) {
-	var (
-		again    *repeat
-		conflict *Conflict
-		refusal  *Refusal
-	)
 	switch {
-	case errors.As(err, &again):
-		return again.answerTo(c)
-	case errors.As(err, &conflict):
-		return Answer{}, conflict
-	case errors.As(err, &refusal):
-		return s.deny(ctx, c, refusal)
 	case err != nil:
-		return s.cannot(ctx, c, err)
+		return s.stop(ctx, c, err)
 	case c.Ask.Free:
 		return s.free(ctx, c)
 	}
 	return s.allow(ctx, c)
+}
+
+// stop ends a case that a stage could not pass.
+func (s *Service) stop(ctx context.Context, c *Case, err error) (Answer, error) {
+	if again, ok := errors.AsType[*repeat](err); ok {
+		return again.answerTo(c)
+	}
+	if conflict, ok := errors.AsType[*Conflict](err); ok {
+		return Answer{}, conflict
+	}
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		return s.deny(ctx, c, refusal)
+	}
+	return s.cannot(ctx, c, err)
 }
 
 // deny answers a refusal. It is journaled like every answer, with its reasons.
@@ -285,12 +287,7 @@ func (c *Case) pseudonymousFacts() []byte {
 	facts := c.Facts
 	a := &c.Subject.Attributes
 	facts.Principal.User, facts.Principal.Session, facts.Principal.Agent = a.User, a.Session, a.Agent
-	raw, err := json.Marshal(&facts)
-	if err != nil {
-		// Facts are strings, numbers and booleans of ours: they always marshal.
-		panic("decision: facts: " + err.Error())
-	}
-	return raw
+	return facts.appendJSON(make([]byte, 0, 1024))
 }
 
 // journalReasons are the answer's, and what shadow budgets would have said: only
@@ -319,7 +316,11 @@ func (c *Case) journalReasons(answer *Answer) []journal.Reason {
 
 // retryCount is what the caller's SDK says of itself; only recorded.
 func retryCount(h Headers) int64 {
-	n, err := strconv.ParseInt(h["x-stainless-retry-count"], 10, 16)
+	said := h["x-stainless-retry-count"]
+	if said == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(said, 10, 16)
 	if err != nil || n < 0 {
 		return 0
 	}

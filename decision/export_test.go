@@ -27,3 +27,6 @@ var (
 	Cost     = cost
 	Multiply = multiply
 )
+
+// JSON is the facts as they are journaled.
+func (f *Facts) JSON() []byte { return f.appendJSON(nil) }

@@ -69,7 +69,7 @@ func (s *Service) subject(c *Case) Subject {
 	a.Agent = s.pseudonym(&sub, "agent", sub.Agent)
 	a.UserName, a.SessionName, a.AgentName = sub.User, sub.Session, sub.Agent
 	a.Tags = assertedTags(c.Caller.App, h)
-	if countsPrompts(c.World, a.Tenant) {
+	if s.traits.of(c.World, a.Tenant).prompts {
 		a.PromptHash = s.promptHash(a.Tenant, c)
 	}
 	return sub

@@ -33,15 +33,6 @@ func matches(b *registry.Budget, attribute, value string) bool {
 	return len(values) == 0 || slices.Contains(values, value)
 }
 
-// countsPrompts reports whether any budget, the tenant's or a global one, counts
-// equal prompts; hashing every prompt for nobody would be most of a decision's time.
-func countsPrompts(world *registry.Snapshot, tenant string) bool {
-	counts := func(b *registry.Budget) bool {
-		return slices.Contains(b.Per, "prompt_hash") || len(b.Match["prompt_hash"]) > 0
-	}
-	return slices.ContainsFunc(world.AllBudgets(tenant), counts) || slices.ContainsFunc(world.AllBudgets(""), counts)
-}
-
 // dearest is the most each kind of token may cost a call of this shape, over the
 // price itself and every tier that may apply. Input that may be written to the
 // provider's cache costs what the write costs. false: the call asks for a service

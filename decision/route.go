@@ -133,10 +133,17 @@ func bounded(c *Case, model *registry.Model) (llm.Ceiling, error) {
 func (s *Service) places(c *Case, deployments []*registry.Deployment, usage llm.Ceiling) ([]place, error) {
 	places := make([]place, 0, len(deployments))
 	var unpriced error
-	for _, d := range deployments {
-		p := place{deployment: d}
+	var budgets []ledger.Demand
+	each := s.traits.of(c.World, c.Caller.Tenant.Name).places
+	for i, d := range deployments {
 		var err error
-		if p.demands, err = s.demands(c, d); err != nil {
+		if i == 0 || each {
+			if budgets, err = s.demands(c, d); err != nil {
+				return nil, err
+			}
+		}
+		p := place{deployment: d}
+		if p.demands, err = withCapacity(budgets, d, c.At); err != nil {
 			return nil, err
 		}
 		if err := p.price(c, usage); err != nil {
@@ -209,13 +216,13 @@ func (p *place) covers(demands []ledger.Demand) bool {
 	return true
 }
 
-// demands are the meters the call counts on if it goes to d: every budget that
-// matches, and the deployment's own capacity.
+// demands are the meters of every budget that counts the call if it goes to d.
 func (s *Service) demands(c *Case, d *registry.Deployment) ([]ledger.Demand, error) {
 	attributes := c.Subject.Attributes
 	attributes.Model, attributes.Deployment, attributes.Provider, attributes.Region = d.Model, d.Name, d.Provider, d.Region
-	budgets := c.World.Budgets(&attributes)
-	demands := make([]ledger.Demand, 0, len(budgets)+1)
+	var room [16]*registry.Budget // enough for most calls
+	budgets := c.World.AppendBudgets(room[:0], &attributes)
+	demands := make([]ledger.Demand, 0, len(budgets))
 	for _, b := range budgets {
 		demand, err := demandOn(b, b.LedgerKey(), &attributes, c.At)
 		if err != nil {
@@ -223,14 +230,18 @@ func (s *Service) demands(c *Case, d *registry.Deployment) ([]ledger.Demand, err
 		}
 		demands = append(demands, demand)
 	}
-	if d.Capacity != nil {
-		demand, err := demandOn(d.Capacity, journal.SharedKey, &attributes, c.At)
-		if err != nil {
-			return nil, err
-		}
-		demands = append(demands, demand)
-	}
 	return demands, nil
+}
+
+// withCapacity is a place's own copy of the demands, and its capacity's behind
+// them: what each asks for is filled in later, and differs from place to place.
+func withCapacity(demands []ledger.Demand, d *registry.Deployment, at time.Time) ([]ledger.Demand, error) {
+	own := append(make([]ledger.Demand, 0, len(demands)+1), demands...)
+	if d.Capacity == nil {
+		return own, nil
+	}
+	capacity, err := demandOn(d.Capacity, journal.SharedKey, nil, at)
+	return append(own, capacity), err
 }
 
 func demandOn(b *registry.Budget, key string, a *registry.Attributes, at time.Time) (ledger.Demand, error) {

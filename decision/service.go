@@ -99,6 +99,7 @@ type Service struct {
 	newID    func() string
 	log      *slog.Logger
 	calls    *calls
+	traits   traitsOf
 }
 
 // New puts a Service together and takes over the calls that were open when the
