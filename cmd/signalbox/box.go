@@ -55,7 +55,8 @@ type stop struct {
 	call func(ctx context.Context) error
 }
 
-// drainTime bounds a graceful stop; what is not written then is in the spool.
+// drainTime bounds a graceful stop; what is not written then is on disk, and goes
+// first at the next start.
 const drainTime = 30 * time.Second
 
 func newBox(config Config, log *slog.Logger) *box {
@@ -69,18 +70,34 @@ func (b *box) onStop(name string, call func(ctx context.Context) error) {
 	b.stops = append(b.stops, stop{name, call})
 }
 
-// stop takes everything down, newest first, whatever fails on the way.
+// stop takes everything down, newest first, whatever fails on the way. Each part
+// may take half of the time that is left: one that waits for brokers that are
+// away leaves the others enough to end in order.
 func (b *box) stop() error {
 	b.ready.draining()
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-	defer cancel()
+	end := time.Now().Add(drainTime)
 	var errs []error
 	for i := len(b.stops) - 1; i >= 0; i-- {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Until(end)/2)
 		if err := b.stops[i].call(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stop the %s: %w", b.stops[i].name, err))
 		}
+		cancel()
 	}
 	return errors.Join(errs...)
+}
+
+// unlessAway makes it no failure of a stop that the journal did not answer: what
+// could not be said is on disk, and the next start in this folder says it.
+func (b *box) unlessAway(call func(ctx context.Context) error) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		err := call(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			b.log.Warn("the journal does not answer; the next start says what is left", "err", err)
+			return nil
+		}
+		return err
+	}
 }
 
 // run keeps a part's loop going in its own goroutine until the box stops. A loop

@@ -25,7 +25,7 @@ func (b *box) openJournal(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	b.onStop("journal", b.journal.Close)
+	b.onStop("journal", b.unlessAway(b.journal.Close))
 	return nil
 }
 

@@ -40,7 +40,7 @@ func (b *box) openLedger(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	b.onStop("ledger's leases", b.keeper.Shutdown) // after Run has ended
+	b.onStop("ledger's leases", b.unlessAway(b.keeper.Shutdown)) // after Run has ended
 	b.run("ledger", b.keeper.Run)
 	return b.waitForBooks(ctx)
 }
