@@ -70,6 +70,7 @@ func TestDrainLosesNothing(t *testing.T) {
 	wantGauge(t, box, "signalbox_spool_records", 0)
 	balanced(t, box, "all", charged)
 	wantGauge(t, box, "signalbox_leases", 0)
+	load.repeat(t, "all")
 }
 
 func wantGauge(t *testing.T, box *rig.Box, name string, want int) {
