@@ -140,3 +140,39 @@ func (b *brokersOn) config(t *testing.T) string {
 	}
 	return fmt.Sprintf("journal: {brokers: [\"127.0.0.1:%d\"]}\ncluster_secret: {file: %s}\n", b.port, file)
 }
+
+// A spool that is full stops decisions, because they could not be written down;
+// it is said, and it is over when the journal is back.
+func TestAFullSpoolStopsDecisions(t *testing.T) {
+	brokers := newBrokers(t)
+	config := strings.Replace(brokers.config(t), "journal: {", "journal: {spool_max: 64KiB, ", 1)
+	box := start(t, people, "analytics: {disabled: true}\n"+config)
+	load := &traffic{box: box, secret: key(t, box, "globex/notebook")}
+	brokers.cluster.Close()
+	eventually(t, "calls are refused for want of a place to write them down", func() error {
+		a, err := box.Chat(ctx(t), load.secret, hello, nil)
+		if status, ok := err.(*rig.StatusError); ok && status.Status == http.StatusServiceUnavailable && strings.Contains(status.Body, "journal_unavailable") {
+			return nil
+		}
+		if err != nil || a.Denied() != "" {
+			t.Fatalf("%v %+v", err, a)
+		}
+		for range 20 {
+			_, _ = box.Chat(ctx(t), load.secret, hello, nil) // what fills it
+		}
+		return fmt.Errorf("they are let out")
+	})
+	status, body, err := box.Ready(ctx(t))
+	if err != nil || status != http.StatusServiceUnavailable || !strings.Contains(body, "spool: full") {
+		t.Errorf("readiness with a full spool: %v %d %s", err, status, body)
+	}
+	brokers.open(t)
+	eventually(t, "it is ready again", func() error {
+		status, body, err := box.Ready(ctx(t))
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("%d %s", status, body)
+		}
+		return err
+	})
+	open(t, box, load.secret, "")
+}
