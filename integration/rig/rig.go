@@ -30,6 +30,9 @@ type Config struct {
 	Admin string
 	// HTTPS is the door's certificate; nil: plain HTTP.
 	HTTPS *HTTPS
+	// NoFile starts serve as somebody does who tries it: with no configuration file,
+	// in Dir; where to listen comes from the environment.
+	NoFile bool
 	// Extra is more of signalbox.yaml.
 	Extra string
 	Log   io.Writer // of the process; nil: kept, see Tail
@@ -72,8 +75,10 @@ func New(c Config) (*Box, error) {
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(c.Dir, "signalbox.yaml"), []byte(c.yaml()), 0o644); err != nil {
-		return nil, err
+	if !c.NoFile {
+		if err := os.WriteFile(filepath.Join(c.Dir, "signalbox.yaml"), []byte(c.yaml()), 0o644); err != nil {
+			return nil, err
+		}
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 512, MaxConnsPerHost: 512}
 	if c.HTTPS != nil {
@@ -96,7 +101,28 @@ func (c *Config) yaml() string {
 }
 
 // Data is the process's data folder.
-func (c *Config) Data() string { return filepath.Join(c.Dir, "data") }
+func (c *Config) Data() string {
+	if c.NoFile {
+		return filepath.Join(c.Dir, "signalbox-data")
+	}
+	return filepath.Join(c.Dir, "data")
+}
+
+// command is serve, as this configuration wants it started.
+func (c *Config) command() *exec.Cmd {
+	args, env := []string{"serve"}, append(os.Environ(), c.Env...)
+	if c.NoFile {
+		env = append(env, "SIGNALBOX_HTTP_LISTEN="+c.HTTP, "SIGNALBOX_GRPC_LISTEN="+c.GRPC, "SIGNALBOX_OPS_LISTEN="+c.Ops)
+	} else {
+		args = append(args, "-c", filepath.Join(c.Dir, "signalbox.yaml"))
+	}
+	cmd := exec.Command(c.Bin, append(args, c.Args...)...)
+	cmd.Env = env
+	if c.NoFile {
+		cmd.Dir = c.Dir
+	}
+	return cmd
+}
 
 // URL is the gateways' door.
 func (c *Config) URL() string {
@@ -126,9 +152,7 @@ func FreePort() (string, error) {
 
 // Start runs the binary and waits until it can decide.
 func (b *Box) Start(ctx context.Context) error {
-	args := append([]string{"serve", "-c", filepath.Join(b.Dir, "signalbox.yaml")}, b.Args...)
-	cmd := exec.Command(b.Bin, args...)
-	cmd.Env = append(os.Environ(), b.Env...)
+	cmd := b.command()
 	out := io.Writer(b.tail)
 	if b.Log != nil {
 		out = io.MultiWriter(b.tail, b.Log)

@@ -110,9 +110,32 @@ func TestUnknownIsNotZero(t *testing.T) {
 	}
 }
 
-// serve with no file at all: defaults, loopback, and readiness that says what is
-// missing.
+// serve with no file at all runs the whole of it in ./signalbox-data, which is
+// nobody else's to read.
 func TestServeWithNoFile(t *testing.T) {
+	engine(t)
+	box := newBoxOf(t, rig.Config{NoFile: true})
+	if err := box.Start(ctx(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := box.Apply(ctx(t), people+month); err != nil {
+		t.Fatal(err)
+	}
+	a := open(t, box, key(t, box, "globex/notebook"), "")
+	if _, err := box.Settle(ctx(t), completed(a, 20, 30)); err != nil {
+		t.Fatal(err)
+	}
+	sqlSays(t, box, "SELECT sum(charged_nano_usd) AS a FROM usage", 350_000)
+	for _, private := range []string{"", "cluster_secret"} {
+		info, err := os.Stat(filepath.Join(box.Data(), private))
+		if err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v %v; others may read it", filepath.Join(box.Data(), private), err, info)
+		}
+	}
+}
+
+// serve --check says what would hold, and what is wrong, where it stands.
+func TestServeCheck(t *testing.T) {
 	dir := t.TempDir()
 	cmd := exec.Command(os.Getenv("SIGNALBOX_BIN"), "serve", "--check")
 	cmd.Dir = dir
