@@ -52,14 +52,15 @@ type call struct {
 	again       *Answer       // for a repeat; nil: none is due
 	sameName    *call         // another app's, or another time's
 
-	mu     sync.Mutex       // one report at a time; it guards what follows, together with calls.mu where written
-	note   note             // empty once nothing can change the charge any more
-	parts  []journal.HeldOn // likewise; none: nothing was held
-	held   holdKey          // of the first part
-	charge *Settled         // nil: open
-	rank   journal.Rank
-	since  time.Time // in the line to leave
-	line   *list.Element
+	decision string
+	mu       sync.Mutex       // one report at a time; it guards what follows, together with calls.mu where written
+	note     *note            // nil once nothing can change the charge any more
+	parts    []journal.HeldOn // likewise; none: nothing was held
+	held     holdKey          // of the first part
+	charge   *Settled         // nil: open
+	rank     journal.Rank
+	since    time.Time // in the line to leave
+	line     *list.Element
 }
 
 // rememberedFor is how long a settled call's id and charge are remembered.
@@ -154,7 +155,7 @@ func (cs *calls) answered(c *Case, n note, answer *Answer) {
 		k.again = repeatable(answer)
 		defer close(k.answered)
 	}
-	k.note, k.parts = n, c.Held.Parts
+	k.decision, k.note, k.parts = c.ID, &n, c.Held.Parts
 	cs.file(k, c.At)
 }
 
@@ -204,10 +205,10 @@ func (cs *calls) adopt(n note, parts []journal.HeldOn, ours bool, at time.Time) 
 	}
 	key := callKey{callName{n.Gateway, n.CallID}, n.Principal.Tenant, n.Principal.App}
 	k := cs.find(key)
-	if k != nil && len(parts) == 0 && k.note.DecisionID == n.DecisionID {
+	if k != nil && len(parts) == 0 && k.decision == n.DecisionID {
 		return k // It held nothing at this process either.
 	}
-	k = &call{key: key, note: n, parts: parts, answered: cs.given}
+	k = &call{key: key, decision: n.DecisionID, note: &n, parts: parts, answered: cs.given}
 	cs.name(k)
 	cs.file(k, at)
 	if !ours && k.line == nil {
@@ -223,7 +224,7 @@ func (cs *calls) closed(k *call, charge Settled, rank journal.Rank, at time.Time
 	defer cs.mu.Unlock()
 	k.charge, k.rank, k.again = &charge, rank, nil
 	if rank == journal.RankExact {
-		k.note, k.parts = note{DecisionID: k.note.DecisionID}, nil
+		k.note, k.parts = nil, nil
 	}
 	if k.line == nil {
 		cs.leave(k, at)
@@ -295,11 +296,15 @@ func (cs *calls) ofHold(hold holdKey) *call {
 }
 
 // ofID finds the calls of one gateway that have this id, the newest of each app:
-// more than one when several apps use it.
+// more than one when several apps use it. A question that is not answered yet is
+// no call.
 func (cs *calls) ofID(name callName) (found []*call) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	for k := cs.byName[name]; k != nil; k = k.sameName {
+		if asked := k.note == nil && k.charge == nil; asked {
+			continue
+		}
 		if !slices.ContainsFunc(found, func(o *call) bool { return o.key == k.key }) {
 			found = append(found, k)
 		}

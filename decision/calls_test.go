@@ -83,6 +83,9 @@ func TestAWithdrawnRepeatLeavesTheFirstAlone(t *testing.T) {
 			first <- a
 		}()
 		synctest.Wait()
+		if got := st.report(t, report{CallID: "c-1", Outcome: "completed"}); got["status"] != 404 {
+			t.Errorf("want no call before its answer, got %v", got)
+		}
 		hasty, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := st.service.Decide(hasty, req); !errors.Is(err, context.DeadlineExceeded) {

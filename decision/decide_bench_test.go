@@ -2,6 +2,7 @@ package decision_test
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -85,4 +86,43 @@ func newBenchStage(b *testing.B) *stage {
 		}
 	}
 	return setStage(b, story{World: benchWorld}, "", ready, func(_ *decision.Config, p *decision.Parts) { p.Recorder = nowhere{} })
+}
+
+// BenchmarkRemembered says what one settled call keeps in memory, ours alone: of
+// one that was reported exactly, and of one that was charged by rule and may yet be
+// corrected.
+func BenchmarkRemembered(b *testing.B) {
+	for _, known := range []struct {
+		name  string
+		usage *journal.Tokens
+	}{{"exact", &journal.Tokens{Input: 10, Output: 9}}, {"by-rule", nil}} {
+		b.Run(known.name, func(b *testing.B) {
+			const calls = 4000
+			for b.Loop() {
+				st := newBenchStage(b)
+				for i := range calls {
+					a, err := st.service.Decide(context.Background(), st.request(question{Key: "helpdesk", CallID: fmt.Sprint("call-", i), Body: small}))
+					if err != nil {
+						b.Fatal(err)
+					}
+					if _, err := st.service.Settle(context.Background(), decision.Report{Token: a.Plan.ReportToken, Outcome: journal.OutcomeCompleted, Usage: known.usage}); err != nil {
+						b.Fatal(err)
+					}
+				}
+				st.close()
+				with := heap()
+				st.service = nil
+				b.ReportMetric(float64(with-heap())/calls, "B/call")
+				runtime.KeepAlive(st)
+			}
+		})
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // what pools keep goes with the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

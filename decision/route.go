@@ -64,8 +64,12 @@ func (s *Service) route(c *Case) ([]Candidate, error) {
 		return nil, err
 	}
 	candidates := make([]Candidate, len(places))
+	order := make([]*registry.Deployment, len(places))
 	for i := range places {
-		candidates[i] = candidate(places[i:], usage)
+		order[i] = places[i].deployment
+	}
+	for i := range places {
+		candidates[i] = candidate(places[i:], order[i:], usage)
 	}
 	return candidates, nil
 }
@@ -93,6 +97,9 @@ func (s *Service) ordered(c *Case) ([]*registry.Deployment, error) {
 		d, ok := c.World.Deployment(name)
 		if !ok || d.Model != model {
 			return nil, s.policyFailed(fmt.Errorf("verdict.deployments: %q does not serve model %q", name, model))
+		}
+		if slices.Contains(deployments, d) {
+			continue // Named twice: once is enough.
 		}
 		// The rules saw where the asked model's deployments stand, and not this one's.
 		if substituted && !resident(c.Caller.Tenant, d) {
@@ -185,19 +192,21 @@ func (p *place) price(c *Case, usage llm.Ceiling) error {
 	return nil
 }
 
-// candidate is the first of the places, and behind it those it may fail over to:
-// not one on which the call would count on a budget that is not held here, for
-// what is not held must not be spent. Capacity is the exception; a failover is
-// charged to the second's when it is reported.
-func candidate(places []place, usage llm.Ceiling) Candidate {
+// candidate is the first of the places, and behind it those of the order that it
+// may fail over to: not one on which the call would count on a budget that is not
+// held here, for what is not held must not be spent. Capacity is the exception; a
+// failover is charged to the second's when it is reported.
+func candidate(places []place, order []*registry.Deployment, usage llm.Ceiling) Candidate {
 	first := &places[0]
-	k := Candidate{Deployments: make([]*registry.Deployment, 0, len(places)), Demands: first.demands,
+	k := Candidate{Deployments: order, Demands: first.demands,
 		Ceiling: Ceiling{Input: usage.Input, OutputExtra: usage.OutputExtra, Answers: usage.N}}
 	for i := range places {
-		if p := &places[i]; i == 0 || first.covers(p.demands) {
-			k.Deployments = append(k.Deployments, p.deployment)
-			k.Ceiling.Base, k.Ceiling.PerMTok = max(k.Ceiling.Base, p.base), max(k.Ceiling.PerMTok, p.perMTok)
+		p := &places[i]
+		if !first.covers(p.demands) {
+			k.Deployments = slices.DeleteFunc(slices.Clone(k.Deployments), func(d *registry.Deployment) bool { return d == p.deployment })
+			continue
 		}
+		k.Ceiling.Base, k.Ceiling.PerMTok = max(k.Ceiling.Base, p.base), max(k.Ceiling.PerMTok, p.perMTok)
 	}
 	k.amounts()
 	return k

@@ -64,8 +64,9 @@ type Config struct {
 
 // DefaultConfig is what the contract promises where nothing is set. MaxCalls is a
 // day of one call every two seconds, or a minute of 800 a second, which is longer
-// than any gateway retries a report; at some 0.5 kB each it is 25 MB. A repeat that
-// comes later still charges nothing: the ledger knows every hold that was settled.
+// than any gateway retries a report; at 0.8 kB each (2 kB where the charge may yet
+// be corrected) it is 40 MB. A repeat that comes later still charges nothing: the
+// ledger knows every hold that was settled.
 func DefaultConfig() Config {
 	return Config{HoldTTL: 15 * time.Minute, FailureMode: FailLease, MaxBody: 8 << 20, MaxCalls: 50_000}
 }

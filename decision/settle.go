@@ -168,7 +168,7 @@ func (s *Service) remember(k *call) {
 }
 
 // receipt is what a report is answered with.
-func receipt(n note, u journal.Usage, acknowledged bool) Settled {
+func receipt(n *note, u journal.Usage, acknowledged bool) Settled {
 	return Settled{Settled: acknowledged, ChargedNanoUSD: u.ChargedNanoUSD,
 		ReleasedNanoUSD: max(0, n.HeldNanoUSD-u.ChargedNanoUSD), OverHold: u.OverHold}
 }

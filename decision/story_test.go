@@ -2,7 +2,6 @@ package decision_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/signalbox-dev/signalbox/journal"
@@ -69,6 +69,9 @@ type report struct {
 	Status         int
 	Failed         []string // deployments tried before
 }
+
+// No goroutine of the room outlives what started it.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStories(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.story.yaml")
@@ -229,14 +232,4 @@ func (st *stage) nobodyIsNamed(t *testing.T, s story) {
 			}
 		}
 	}
-}
-
-// factsOf are a decision's recorded policy facts.
-func factsOf(t *testing.T, d journal.Decided) map[string]any {
-	t.Helper()
-	var facts map[string]any
-	if err := json.Unmarshal(d.Facts, &facts); err != nil {
-		t.Fatal(err)
-	}
-	return facts
 }
