@@ -119,7 +119,8 @@ type Ask struct {
 	Least int64
 }
 
-// AskCancelled takes an ask out of the queue, or gives back its lease at once.
+// AskCancelled takes an ask out of the queue, or keeps one from entering it. It
+// never touches a lease: anybody may say it, and the holder may have spent it.
 type AskCancelled struct {
 	Epoch Epoch
 	N     uint64

@@ -145,6 +145,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	workers.Go(func() { k.flusher(ctx) })
 	workers.Go(func() { k.sweeper(ctx, stop) })
 	workers.Go(func() { k.inherit(ctx) })
+	workers.Go(func() { k.snapshotter(ctx) })
 	<-ctx.Done()
 	workers.Wait()
 	k.mu.Lock()

@@ -7,34 +7,43 @@ import (
 )
 
 // shortages lists what a refused call lacks, on every candidate, each meter once.
+// A candidate that lacks nothing could have been had, had the log answered in
+// time: its own first meter is named, so that the caller is told of the place it
+// could have gone and not only of those that are full.
 func (k *Keeper) shortages(req *HoldRequest, now time.Time) []Shortage {
 	var short []Shortage
 	seen := map[journal.Meter]bool{}
 	for i := range req.Candidates {
+		lacking := false
 		for j := range req.Candidates[i].Demands {
 			d := &req.Candidates[i].Demands[j]
-			if !d.enforced() || seen[d.Meter] {
+			if !d.enforced() {
 				continue
 			}
-			seen[d.Meter] = true
-			if sh, lacks := k.shortage(req, d, now); lacks {
+			sh, lacks := k.shortage(req, d, now)
+			lacking = lacking || lacks
+			if lacks && !seen[d.Meter] {
+				seen[d.Meter] = true
 				short = append(short, sh)
 			}
 		}
-	}
-	if len(short) == 0 {
-		// All of them could be had, but the log did not answer in time.
-		for i := range req.Candidates {
-			for j := range req.Candidates[i].Demands {
-				if d := &req.Candidates[i].Demands[j]; d.enforced() {
-					sh := k.describe(d, req.Floor, now)
-					sh.RetryAfter = k.retryHeld()
-					return []Shortage{sh}
-				}
-			}
+		if first := req.Candidates[i].firstEnforced(); !lacking && first != nil && !seen[first.Meter] {
+			seen[first.Meter] = true
+			sh := k.describe(first, req.Floor, now)
+			sh.RetryAfter = k.retryHeld()
+			short = append(short, sh)
 		}
 	}
 	return short
+}
+
+func (c *Candidate) firstEnforced() *Demand {
+	for j := range c.Demands {
+		if d := &c.Demands[j]; d.enforced() {
+			return d
+		}
+	}
+	return nil
 }
 
 func (k *Keeper) shortage(req *HoldRequest, d *Demand, now time.Time) (Shortage, bool) {
@@ -64,6 +73,9 @@ func (k *Keeper) describe(d *Demand, output int64, now time.Time) Shortage {
 			at = max(at, now.UnixNano())
 		}
 		sh.Spent, sh.Held = m.tally.spent(at), m.outstanding
+		if h := p.hands[m.name]; h != nil {
+			sh.Held -= h.free() // In hand is nobody's yet.
+		}
 	}
 	if _, _, end, err := Label(d.Budget.Window, d.Budget.Unit, now); err == nil {
 		sh.ResetsAt = end

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/journal"
 )
@@ -18,15 +20,31 @@ const (
 	snapshotMagic = "signalbox ledger 1\n"
 )
 
+// snapshotEvery bounds what is folded again after a crash, and keeps the snapshot
+// younger than the log's retention however long a process lives.
+const snapshotEvery = 10 * time.Minute
+
+// snapshotter saves a snapshot now and then.
+func (k *Keeper) snapshotter(ctx context.Context) {
+	for pause(ctx, snapshotEvery) {
+		if err := k.saveSnapshot(); err != nil {
+			k.log.Error("the ledger's snapshot was not saved; the next try is in ten minutes", "error", err)
+		}
+	}
+}
+
 // saveSnapshot writes the books, and how far each partition is folded, to a file
-// that takes the old one's place whole.
+// that takes the old one's place whole. Books of a fold that stopped are not
+// saved: theirs have counted the entry that stopped them as read, and who began
+// from them would skip it.
 func (k *Keeper) saveSnapshot() error {
 	if k.cfg.Dir == "" {
 		return nil
 	}
-	k.mu.Lock()
-	data := k.encodeSnapshot()
-	k.mu.Unlock()
+	data, err := k.encodeSnapshot()
+	if err != nil {
+		return err
+	}
 	path := filepath.Join(k.cfg.Dir, snapshotFile)
 	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -42,20 +60,34 @@ func (k *Keeper) saveSnapshot() error {
 	return nil
 }
 
-func (k *Keeper) encodeSnapshot() []byte {
+// encodeSnapshot takes the lock for one book at a time. How far the log is folded
+// is noted first: a book encoded later is further, and folds nothing twice.
+func (k *Keeper) encodeSnapshot() ([]byte, error) {
 	w := &writer{buf: []byte(snapshotMagic)}
 	w.uint(uint64(journal.Rules))
+	k.mu.Lock()
 	w.uint(uint64(len(k.partitions)))
 	for _, part := range k.partitions {
 		w.int(part.next)
 	}
-	w.uint(uint64(len(k.purses)))
-	for _, key := range slices.Sorted(maps.Keys(k.purses)) {
-		w.string(string(k.purses[key].book.Encode()))
+	keys := slices.Sorted(maps.Keys(k.purses))
+	k.mu.Unlock()
+	w.uint(uint64(len(keys)))
+	for _, key := range keys {
+		k.mu.Lock()
+		p := k.purses[key]
+		stopped := errors.Join(p.book.stopped, k.partitions[p.partition].stopped)
+		w.string(string(p.book.Encode()))
+		k.mu.Unlock()
+		if stopped != nil {
+			return nil, fmt.Errorf("write the ledger's snapshot: %w", stopped)
+		}
 	}
+	k.mu.Lock()
 	k.settled.encode(w)
+	k.mu.Unlock()
 	sum := sha256.Sum256(w.buf)
-	return append(w.buf, sum[:]...)
+	return append(w.buf, sum[:]...), nil
 }
 
 // loadSnapshot begins where a snapshot ends. One that is damaged or of other

@@ -28,7 +28,11 @@ func (k *Keeper) copyMeters(key string) []MeterView {
 	now := max(p.book.now, k.now().UnixNano())
 	views := make([]MeterView, 0, len(p.book.meters))
 	for _, m := range p.book.meters {
-		views = append(views, MeterView{Key: key, Meter: m.name, Balance: m.balance(now), ChangedAt: time.Unix(0, m.changedAt).UTC()})
+		balance := m.balance(now)
+		if h := p.hands[m.name]; h != nil {
+			balance.InHand = h.free()
+		}
+		views = append(views, MeterView{Key: key, Meter: m.name, Balance: balance, ChangedAt: time.Unix(0, m.changedAt).UTC()})
 	}
 	return views
 }

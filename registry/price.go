@@ -77,8 +77,15 @@ const tokensPerPrice = 1_000_000
 // tokens × rate ÷ 10⁶, rounded up once. Input includes what is cached, read or
 // written; those parts pay their own rates and the rest pays the input's.
 func (r Rates) Cost(t journal.Tokens) (int64, error) {
-	plain := t.Input - t.Cached - t.CacheWrite - t.CacheWriteLong
-	if plain < 0 || min(t.Input, t.Cached, t.CacheWrite, t.CacheWriteLong, t.Output) < 0 {
+	plain := t.Input
+	for _, part := range [...]int64{t.Cached, t.CacheWrite, t.CacheWriteLong} {
+		if part < 0 || part > plain { // before the subtraction: huge parts must not wrap around
+			plain = -1
+			break
+		}
+		plain -= part
+	}
+	if plain < 0 || min(t.Input, t.Output) < 0 {
 		return 0, fmt.Errorf("tokens do not add up: input %d of which cached %d, written %d and %d; output %d",
 			t.Input, t.Cached, t.CacheWrite, t.CacheWriteLong, t.Output)
 	}

@@ -156,7 +156,7 @@ func (a *admin) row(b *registry.Budget, m journal.Meter, balance ledger.Balance,
 		Limit: registry.FormatAmount(b.Unit, b.Amount),
 		// An adjustment stands in the book as money not spent. People want to see what
 		// was spent, and the adjustment beside it.
-		Spent: registry.FormatAmount(b.Unit, plus(balance.Spent, balance.Adjusted)), Held: registry.FormatAmount(b.Unit, balance.Outstanding),
+		Spent: registry.FormatAmount(b.Unit, plus(balance.Spent, balance.Adjusted)), Held: registry.FormatAmount(b.Unit, balance.Held()),
 		Left: registry.FormatAmount(b.Unit, remaining(b.Amount, balance)), ResetsAt: resets, Window: m.Label, Mode: string(b.Mode),
 	}
 	if balance.Suspense > 0 {
@@ -186,7 +186,7 @@ func plus(a, b int64) int64 {
 
 // remaining is limit − spent − held, and never below nothing.
 func remaining(limit int64, balance ledger.Balance) int64 {
-	return max(0, plus(plus(limit, -balance.Spent), -balance.Outstanding))
+	return max(0, plus(plus(limit, -balance.Spent), -balance.Held()))
 }
 
 // perValues are a meter's values in the budget's order.

@@ -39,23 +39,23 @@ func (b *box) openAnalytics(ctx context.Context) error {
 		return nil
 	}
 	dsn := string(b.config.Analytics.ClickHouse)
-	down := func() error { return errNoAnalytics }
+	var ready func() error // a server of the operator's own says by itself whether it answers
 	if dsn == "" {
 		engine, err := embedded.Start(context.WithoutCancel(ctx), embedded.Config{Dir: b.config.path("clickhouse"), EnginePath: b.config.Analytics.Engine}, b.log)
 		if err != nil {
 			return err
 		}
 		b.onStop("analytics engine", func(context.Context) error { return engine.Close() })
-		dsn, down = engine.DSN(), engine.Err
+		dsn, ready = engine.DSN(), engine.Err
 	}
-	store, err := analytics.Open(ctx, analytics.Config{DSN: dsn}, b.log)
+	store, err := analytics.Open(ctx, analytics.Config{DSN: dsn, Ready: ready}, b.log)
 	if err != nil {
 		return err
 	}
 	b.onStop("analytics store", func(context.Context) error { return store.Close() })
 	sink := analytics.NewSink(store, b.journal, analytics.RegistryCatalog{Registry: b.registry}, analytics.SinkConfig{Encode: kafka.Codec{}.Encode}, b.log)
 	b.sink = sink
-	b.watchAnalytics(sink, down)
+	b.watchAnalytics(sink, ready)
 	b.run("analytics", func(ctx context.Context) error { return b.stream(ctx, store, sink) })
 	return nil
 }
@@ -72,10 +72,13 @@ func (b *box) stream(ctx context.Context, store *analytics.Store, sink *analytic
 }
 
 // watchAnalytics tells readiness what is missing.
-func (b *box) watchAnalytics(sink *analytics.Sink, down func() error) {
+func (b *box) watchAnalytics(sink *analytics.Sink, ready func() error) {
 	b.ready.watch(false, func() string {
 		if b.store.Load() == nil {
-			return fmt.Sprintf("analytics: %v", down())
+			if ready != nil && ready() != nil {
+				return fmt.Sprintf("analytics: %v", ready())
+			}
+			return fmt.Sprintf("analytics: %v", errNoAnalytics)
 		}
 		if err := sink.Err(); err != nil {
 			return fmt.Sprintf("analytics: %v", err)
