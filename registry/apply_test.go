@@ -336,10 +336,12 @@ providers: [{name: claude, kind: anthropic, base_url: "https://api.anthropic.com
 models: [{name: sonnet, dialect: anthropic, context: 1000, max_output: 100}]
 deployments: [{name: sonnet-us, provider: claude, model: sonnet, kind: paygo}]
 prices: [{deployment: sonnet-us, from: 2026-01-01T00:00:00Z, input: "3", output: "15"}]
+budgets: [{name: soft, match: {tenant: acme}, unit: tokens, amount: "9", window: {rolling: 1m}, hold: expected}]
 `)
 	want := []string{
 		"deployment sonnet-us has no region, so it is refused to tenants that have regions: acme",
 		"price sonnet-us@2026-01-01T00:00:00Z charges cache writes as plain input; Anthropic bills 1.25 times that for five minutes and twice for an hour: write cache_write and cache_write_long",
+		"budget soft holds at its ceiling: hold: expected is not learned yet, and the ceiling is the stricter of the two",
 	}
 	if diff := cmp.Diff(want, d.Warnings); diff != "" {
 		t.Error(diff)

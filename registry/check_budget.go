@@ -170,6 +170,10 @@ func (c *checker) warnings() []string {
 			if v.Region == "" && len(bound) > 0 {
 				out = append(out, fmt.Sprintf("deployment %s has no region, so it is refused to tenants that have regions: %s", v.Name, strings.Join(bound[:min(len(bound), 5)], ", ")))
 			}
+		case *Budget:
+			if v.Hold == Expected {
+				out = append(out, fmt.Sprintf("budget %s holds at its ceiling: hold: expected is not learned yet, and the ceiling is the stricter of the two", v.Name))
+			}
 		case *Price:
 			dep, _ := c.world[objectID{Kind: kindDeployment, Name: v.Deployment}].(*Deployment)
 			if dep == nil {
