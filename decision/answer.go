@@ -82,7 +82,7 @@ func (a *Answer) Action() string {
 		return "serve"
 	case slices.Contains(a.Changes, Redacted):
 		return "redact"
-	case a.Plan != nil && a.Plan.routes():
+	case slices.Contains(a.Changes, ModelSubstituted), a.Plan != nil && a.Plan.routes():
 		return "route"
 	}
 	return "allow"

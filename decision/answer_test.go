@@ -25,7 +25,7 @@ func TestActions(t *testing.T) {
 		{"redacted and routed", decision.Answer{Plan: to("a", "b"), Changes: []decision.Change{decision.Clamped, decision.Redacted}}, "redact"},
 		{"an order to keep", decision.Answer{Plan: to("gpt-4o", "gpt-4o")}, "route"},
 		{"another name upstream", decision.Answer{Plan: to("gpt-4o-prod")}, "route"},
-		{"a substituted model", decision.Answer{Plan: to("mini"), Changes: []decision.Change{decision.ModelSubstituted}}, "route"},
+		{"a substituted model of the same name upstream", decision.Answer{Plan: to("gpt-4o"), Changes: []decision.Change{decision.ModelSubstituted}}, "route"},
 		{"one place, the same name", decision.Answer{Plan: to("gpt-4o"), Changes: []decision.Change{decision.Clamped}}, "allow"},
 		{"a path let through", decision.Answer{Plan: &decision.Plan{Free: true}}, "allow"},
 	} {

@@ -33,6 +33,9 @@ type stage struct {
 	answers  []decision.Answer
 	keys     map[string]string // secrets, by app; app-brief expires in an hour
 	ids      map[string]string // of keys, by app
+	hasher   registry.KeyHasher
+	start    func()
+	stop     func() // the ledger and the service, as a crash would
 	close    func()
 }
 
@@ -83,7 +86,8 @@ func setStage(t testing.TB, s story, holds string, rest func(*ledger.Keeper), ta
 	var loops sync.WaitGroup
 	run := func(loop func(context.Context) error) { loops.Go(func() { _ = loop(ctx) }) }
 	st := &stage{keys: map[string]string{}, ids: map[string]string{}}
-	st.close = sync.OnceFunc(func() { cancel(); loops.Wait() })
+	st.stop = func() {}
+	st.close = sync.OnceFunc(func() { cancel(); st.stop(); loops.Wait() })
 	t.Cleanup(st.close)
 
 	begun := time.Now()
@@ -91,15 +95,24 @@ func setStage(t testing.TB, s story, holds string, rest func(*ledger.Keeper), ta
 	st.journal = &line{Memory: journal.NewMemory(4, now)}
 	st.spool = &spool{st.journal.Memory}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	hasher := registry.NewKeyHasher([32]byte{1})
+	st.hasher = registry.NewKeyHasher([32]byte{1})
 	var err error
-	if st.registry, err = registry.Open(ctx, st.journal, hasher, now, log); err != nil {
+	if st.registry, err = registry.Open(ctx, st.journal, st.hasher, now, log); err != nil {
 		t.Fatal(err)
 	}
 	run(st.registry.Run)
 	st.names = registry.NewNames(registry.NewPseudonymiser([32]byte{2}), st.journal)
 	st.settle(t, s.World)
 
+	st.start = st.house(t, s, ctx, holds, rest, now, log, tamper)
+	st.start()
+	return st
+}
+
+// house gives what starts the ledger and the service, once, and again after a stop
+// in the middle of everything: another epoch in the same folder.
+func (st *stage) house(t testing.TB, s story, ctx context.Context, holds string, rest func(*ledger.Keeper), now func() time.Time, log *slog.Logger,
+	tamper []func(*decision.Config, *decision.Parts)) func() {
 	policy, err := opa.Load(ctx, opa.Config{Dir: policyDir(t, s.Policy), Log: log})
 	if err != nil {
 		t.Fatal(err)
@@ -112,26 +125,33 @@ func setStage(t testing.TB, s story, holds string, rest func(*ledger.Keeper), ta
 	case "closed":
 		config.FailureMode, mode = decision.FailClosed, ledger.ModeClosed
 	}
-	st.keeper, err = ledger.NewKeeper(ledger.Config{Dir: holds, Epoch: journal.Epoch{7}, Mode: mode, Spool: st.spool,
-		BootID: "boot", Drain: func(context.Context) error { return nil }}, st.journal, ledger.LimitsFunc(st.registry.Snapshot), now, log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	run(st.keeper.Run)
-	rest(st.keeper)
-	if err := st.keeper.Ready(); err != nil {
-		t.Fatal(err)
-	}
-	parts := decision.Parts{Registry: st.registry, Hasher: hasher, Policy: policy, Ledger: st.keeper,
-		Recorder: st.spool, Names: st.names, Signer: ledger.Signer{Current: [32]byte{3}}, Now: now, Log: log}
-	for _, change := range tamper {
-		change(&config, &parts)
-	}
-	st.service = decision.New(config, parts)
 	var ids atomic.Int64
-	st.service.NumberIDs(func() string { return fmt.Sprint("d-", ids.Add(1)) })
-	run(st.service.Run)
-	return st
+	epoch := byte(0)
+	return func() {
+		ctx, cancel := context.WithCancel(ctx)
+		var loops sync.WaitGroup
+		run := func(loop func(context.Context) error) { loops.Go(func() { _ = loop(ctx) }) }
+		st.stop = sync.OnceFunc(func() { cancel(); loops.Wait() })
+		epoch++
+		keeper, err := ledger.NewKeeper(ledger.Config{Dir: holds, Epoch: journal.Epoch{epoch}, Mode: mode, Spool: st.spool,
+			BootID: "boot", Drain: func(context.Context) error { return nil }}, st.journal, ledger.LimitsFunc(st.registry.Snapshot), now, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(keeper.Run)
+		rest(keeper)
+		if err := keeper.Ready(); err != nil {
+			t.Fatal(err)
+		}
+		parts := decision.Parts{Registry: st.registry, Hasher: st.hasher, Policy: policy, Ledger: keeper,
+			Recorder: st.spool, Names: st.names, Signer: ledger.Signer{Current: [32]byte{3}}, Now: now, Log: log}
+		for _, change := range tamper {
+			change(&config, &parts)
+		}
+		st.keeper, st.service = keeper, decision.New(config, parts)
+		st.service.NumberIDs(func() string { return fmt.Sprint("d-", ids.Add(1)) })
+		run(st.service.Run)
+	}
 }
 
 // settle writes the world: the one of every story, what this one adds, and keys.
@@ -201,6 +221,9 @@ func (st *stage) play(t *testing.T, s step) map[string]any {
 		st.journal.cut.Store(true)
 	case s.Mend:
 		st.journal.cut.Store(false)
+	case s.Crash:
+		st.stop()
+		st.start()
 	case s.Apply != "":
 		st.apply(t, s.Apply)
 	case s.Revoke != "":
@@ -212,7 +235,7 @@ func (st *stage) play(t *testing.T, s step) map[string]any {
 	case s.Report != nil:
 		return st.report(t, *s.Report)
 	default:
-		t.Fatal("a step is decide, report, pass, cut, mend, apply or revoke")
+		t.Fatal("a step is decide, report, pass, cut, mend, crash, apply or revoke")
 	}
 	return nil
 }

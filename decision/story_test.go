@@ -41,6 +41,7 @@ type step struct {
 	Pass   string // let this much time pass
 	Cut    bool   // the journal can no longer be reached
 	Mend   bool   // it can again
+	Crash  bool   // the process ends without a word, and another begins in its folder
 	Apply  string // registry file text: what operators change
 	Revoke string // this app's key
 	Want   map[string]any
