@@ -24,7 +24,8 @@ func TestManyCallersOnOneDollar(t *testing.T) {
 
 func oneDollar(t *testing.T, body string) {
 	const callers = 300
-	box := start(t, people+"budgets: [{name: dollar, match: {tenant: globex}, unit: usd, amount: \"1.00\", window: total}]\n", "analytics: {disabled: true}\n")
+	box := startOf(t, people+"budgets: [{name: dollar, match: {tenant: globex}, unit: usd, amount: \"1.00\", window: total}]\n",
+		rig.Config{Extra: "analytics: {disabled: true}\n", Env: []string{"SIGNALBOX_LEDGER_LEASE_WAIT=50ms"}}) // the default: many will be told to come again
 	secret := key(t, box, "globex/notebook")
 	var (
 		charged     atomic.Int64
@@ -60,12 +61,11 @@ func oneDollar(t *testing.T, body string) {
 					allowed.Add(1)
 					output := 1 + random.Int64N(a.Hold.MaxOutputTokens)
 					if random.IntN(10) == 0 {
-						late.Add(1)
-						go func() {
-							defer late.Done()
-							time.Sleep(time.Duration(50+random.IntN(200)) * time.Millisecond)
+						wait := time.Duration(50+random.IntN(200)) * time.Millisecond
+						late.Go(func() {
+							time.Sleep(wait)
 							settle(a, output)
-						}()
+						})
 						continue
 					}
 					settle(a, output)

@@ -46,7 +46,12 @@ func TestMain(m *testing.M) {
 // start runs a box on a registry, and stops it with the test.
 func start(t *testing.T, world string, extra string) *rig.Box {
 	t.Helper()
-	box := newBox(t, extra)
+	return startOf(t, world, rig.Config{Extra: extra})
+}
+
+func startOf(t *testing.T, world string, c rig.Config) *rig.Box {
+	t.Helper()
+	box := newBoxOf(t, c)
 	if err := box.Start(ctx(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -67,6 +72,9 @@ func newBoxOf(t *testing.T, c rig.Config) *rig.Box {
 	t.Helper()
 	var log logBuffer
 	c.Bin, c.Dir, c.Log = os.Getenv("SIGNALBOX_BIN"), t.TempDir(), &log
+	// Calls wait for money longer than they do by default: a busy machine must not
+	// look like a held budget.
+	c.Env = append([]string{"SIGNALBOX_LEDGER_LEASE_WAIT=500ms"}, c.Env...)
 	box, err := rig.New(c)
 	if err != nil {
 		t.Fatal(err)
