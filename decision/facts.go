@@ -1,5 +1,11 @@
 package decision
 
+import (
+	"time"
+
+	"github.com/signalbox-dev/signalbox/registry"
+)
+
 // Facts is everything a policy may know of a call. Its JSON is the input
 // document of docs/policy and decision/opa/schema/input.json: a public contract.
 // Volatile figures (exact money left, exact tokens) are not in it: limits that a
@@ -83,4 +89,29 @@ type TimeFacts struct {
 	Hour    int    `json:"hour"`
 	Weekday string `json:"weekday"`
 	Date    string `json:"date"`
+}
+
+// deploymentFacts describes the places a call could go. All are healthy: nobody
+// tells us otherwise yet, and gateways fail over by themselves.
+func deploymentFacts(world *registry.Snapshot, deployments []*registry.Deployment, at time.Time) []DeploymentFacts {
+	facts := make([]DeploymentFacts, len(deployments))
+	costs := make([]int64, len(deployments))
+	for i, d := range deployments {
+		rate, priced := world.Price(d.Name, at)
+		facts[i] = DeploymentFacts{Name: d.Name, Provider: d.Provider, Kind: d.Kind, Region: d.Region, Priced: priced, Healthy: true}
+		// One input token to one output token is the shape a price is ranked by:
+		// the rank must not change with the length of the prompt.
+		costs[i] = rate.Input + rate.Output
+		if !priced && !free(d) {
+			costs[i] = maxNano
+		}
+	}
+	for i := range facts {
+		for _, other := range costs {
+			if other < costs[i] {
+				facts[i].PriceRank++
+			}
+		}
+	}
+	return facts
 }

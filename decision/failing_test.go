@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"unicode/utf8"
 
 	"github.com/signalbox-dev/signalbox/decision"
 	"github.com/signalbox-dev/signalbox/journal"
@@ -130,6 +131,31 @@ func TestANameIsWrittenOnce(t *testing.T) {
 		}
 		if named := len(st.entries(t, journal.TopicNames)); named != 2 {
 			t.Errorf("want a user and a session, got %d names", named)
+		}
+	})
+}
+
+// What is not text is kept out of the journal, which could not hold it.
+func TestWhatIsNotTextStaysOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t, story{})
+		odd := "\xff\xfe" + strings.Repeat("é", 200)
+		for _, q := range []question{
+			{Key: "helpdesk", Path: "/" + odd, Method: odd},
+			{Key: "helpdesk", Body: `{"model":"` + strings.Repeat("é", 100) + `","messages":[]}`},
+			{Key: "helpdesk", Body: small, Headers: map[string]string{"traceparent": odd, "x-signalbox-user": "\xffalice", "x-signalbox-tag-feature": "\xff"}},
+			{Key: "helpdesk", Body: small, CallID: "\xff"},
+		} {
+			st.decide(t, q)
+		}
+		decided := st.entries(t, journal.TopicDecisions)
+		if len(decided) != 4 || len(st.entries(t, journal.TopicNames)) != 0 {
+			t.Errorf("want four decisions and no name, got %d decisions", len(decided))
+		}
+		for _, e := range decided {
+			if d := e.Event.(journal.Decided); !utf8.ValidString(d.Method + d.Path + d.ModelAsked + d.TraceParent + d.Principal.User + d.CallID + string(d.Facts)) {
+				t.Errorf("not text: %+v", d)
+			}
 		}
 	})
 }

@@ -3,6 +3,7 @@ package decision
 import (
 	"encoding/hex"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/signalbox-dev/signalbox/journal"
 	"github.com/signalbox-dev/signalbox/registry"
@@ -119,10 +120,10 @@ func cloneTags(tags map[string]string) map[string]string {
 	return clone
 }
 
-// clean refuses control characters: they would break the joined per values of a
-// meter, and nobody's user id has them.
+// clean refuses control characters, which would break the joined per values of a
+// meter, and what is not UTF-8, which the journal cannot hold; nobody's id has any.
 func clean(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f })
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f })
 }
 
 // pseudonym stands for a name in everything we write down.

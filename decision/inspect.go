@@ -1,6 +1,8 @@
 package decision
 
 import (
+	"strings"
+
 	"github.com/signalbox-dev/signalbox/decision/llm"
 )
 
@@ -42,10 +44,11 @@ func (s *Service) inspect(c *Case) (*llm.Ask, error) {
 	return ask, nil
 }
 
-// clip keeps what a caller typed out of long error messages.
+// clip keeps what a caller typed out of long messages, and bytes that are no text
+// out of the journal.
 func clip(s string, most int) string {
-	if len(s) <= most {
-		return s
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}
-	return s[:most] + "…"
+	return strings.ToValidUTF8(s, "\uFFFD")
 }

@@ -2,6 +2,7 @@ package decision
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/signalbox-dev/signalbox/decision/llm"
 	"github.com/signalbox-dev/signalbox/registry"
@@ -31,6 +32,48 @@ func counts(world *registry.Snapshot, b *registry.Budget, deployment string) boo
 func matches(b *registry.Budget, attribute, value string) bool {
 	values := b.Match[attribute]
 	return len(values) == 0 || slices.Contains(values, value)
+}
+
+// bounded is what the call can use at most, or the refusal of what nothing bounds.
+func bounded(c *Case, model *registry.Model) (llm.Ceiling, error) {
+	usage := c.Ask.Ceiling(llm.ModelLimits{Context: model.Context, MaxOutput: model.MaxOutput})
+	for _, fee := range usage.Fees {
+		// Prices have no fee for a tool's use yet; what has no price is not let out.
+		usage.Unpriced = append(usage.Unpriced, llm.Unbounded{Field: fee.Tool, Why: "a fee for each use, and no price for it"})
+	}
+	if len(usage.Unpriced) > 0 {
+		fields := make([]string, len(usage.Unpriced))
+		for i, u := range usage.Unpriced {
+			fields[i] = u.Field + " (" + u.Why + ")"
+		}
+		return usage, refuse(Unpriced, "the body asks for what is billed but not bounded: %s", strings.Join(fields, "; "))
+	}
+	return usage, nil
+}
+
+// price bounds what the call costs at a place, for every answer and all it may
+// write to the provider's cache.
+func (p *place) price(c *Case, usage llm.Ceiling) error {
+	name := p.deployment.Name
+	price, priced := c.World.Price(name, c.At)
+	if !priced {
+		if !free(p.deployment) && spendsMoney(p.demands) {
+			return refuse(Unpriced, "deployment %q has no price, and a budget in usd counts this call", name)
+		}
+		return nil
+	}
+	worst, ok := dearest(&price, usage)
+	if !ok {
+		return refuse(Unpriced, "deployment %q has no price for service tier %q", name, usage.Tier)
+	}
+	base, ok1 := cost(usage.Input, worst.Input)
+	extra, ok2 := cost(usage.OutputExtra, worst.Output)
+	perMTok, ok3 := multiply(worst.Output, usage.N)
+	if !ok1 || !ok2 || !ok3 || base > maxNano-extra {
+		return refuse(Unpriced, "the most this call could cost at deployment %q is beyond what can be counted", name)
+	}
+	p.base, p.perMTok = base+extra, perMTok
+	return nil
 }
 
 // dearest is the most each kind of token may cost a call of this shape, over the

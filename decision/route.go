@@ -118,23 +118,6 @@ func resident(t *registry.Tenant, d *registry.Deployment) bool {
 	return len(t.Regions) == 0 || slices.Contains(t.Regions, d.Region)
 }
 
-// bounded is what the call can use at most, or the refusal of what nothing bounds.
-func bounded(c *Case, model *registry.Model) (llm.Ceiling, error) {
-	usage := c.Ask.Ceiling(llm.ModelLimits{Context: model.Context, MaxOutput: model.MaxOutput})
-	for _, fee := range usage.Fees {
-		// Prices have no fee for a tool's use yet; what has no price is not let out.
-		usage.Unpriced = append(usage.Unpriced, llm.Unbounded{Field: fee.Tool, Why: "a fee for each use, and no price for it"})
-	}
-	if len(usage.Unpriced) > 0 {
-		fields := make([]string, len(usage.Unpriced))
-		for i, u := range usage.Unpriced {
-			fields[i] = u.Field + " (" + u.Why + ")"
-		}
-		return usage, refuse(Unpriced, "the body asks for what is billed but not bounded: %s", strings.Join(fields, "; "))
-	}
-	return usage, nil
-}
-
 // places are the deployments whose price is known; where there is none, the first
 // one's reason refuses.
 func (s *Service) places(c *Case, deployments []*registry.Deployment, usage llm.Ceiling) ([]place, error) {
@@ -165,31 +148,6 @@ func (s *Service) places(c *Case, deployments []*registry.Deployment, usage llm.
 		return nil, unpriced
 	}
 	return places, nil
-}
-
-// price bounds what the call costs at a place, for every answer and all it may
-// write to the provider's cache.
-func (p *place) price(c *Case, usage llm.Ceiling) error {
-	name := p.deployment.Name
-	price, priced := c.World.Price(name, c.At)
-	if !priced {
-		if !free(p.deployment) && spendsMoney(p.demands) {
-			return refuse(Unpriced, "deployment %q has no price, and a budget in usd counts this call", name)
-		}
-		return nil
-	}
-	worst, ok := dearest(&price, usage)
-	if !ok {
-		return refuse(Unpriced, "deployment %q has no price for service tier %q", name, usage.Tier)
-	}
-	base, ok1 := cost(usage.Input, worst.Input)
-	extra, ok2 := cost(usage.OutputExtra, worst.Output)
-	perMTok, ok3 := multiply(worst.Output, usage.N)
-	if !ok1 || !ok2 || !ok3 || base > maxNano-extra {
-		return refuse(Unpriced, "the most this call could cost at deployment %q is beyond what can be counted", name)
-	}
-	p.base, p.perMTok = base+extra, perMTok
-	return nil
 }
 
 // candidate is the first of the places, and behind it those of the order that it
@@ -303,29 +261,4 @@ func (k *Candidate) amounts() {
 			d.Base = 1
 		}
 	}
-}
-
-// deploymentFacts describes the places a call could go. All are healthy: nobody
-// tells us otherwise yet, and gateways fail over by themselves.
-func deploymentFacts(world *registry.Snapshot, deployments []*registry.Deployment, at time.Time) []DeploymentFacts {
-	facts := make([]DeploymentFacts, len(deployments))
-	costs := make([]int64, len(deployments))
-	for i, d := range deployments {
-		rate, priced := world.Price(d.Name, at)
-		facts[i] = DeploymentFacts{Name: d.Name, Provider: d.Provider, Kind: d.Kind, Region: d.Region, Priced: priced, Healthy: true}
-		// One input token to one output token is the shape a price is ranked by:
-		// the rank must not change with the length of the prompt.
-		costs[i] = rate.Input + rate.Output
-		if !priced && !free(d) {
-			costs[i] = maxNano
-		}
-	}
-	for i := range facts {
-		for _, other := range costs {
-			if other < costs[i] {
-				facts[i].PriceRank++
-			}
-		}
-	}
-	return facts
 }

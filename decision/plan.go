@@ -1,0 +1,76 @@
+package decision
+
+import (
+	"github.com/signalbox-dev/signalbox/decision/llm"
+	"github.com/signalbox-dev/signalbox/ledger"
+	"github.com/signalbox-dev/signalbox/registry"
+)
+
+// plan edits the body so that what goes out is what was held.
+func (s *Service) plan(c *Case, answer *Answer) (*Plan, error) {
+	chosen := &c.Candidates[c.Held.Candidate]
+	p := &Plan{
+		Deployments: chosen.Deployments, ModelAsked: c.Ask.Model, ModelSpan: c.Ask.ModelSpan,
+		Hold:   Hold{MaxOutputTokens: c.Held.Output, ExpiresAt: c.Held.ExpiresAt},
+		Budget: tightest(c.Held.Tightest),
+	}
+	if !c.Unmetered {
+		p.Hold.NanoUSD, p.Hold.Tokens = chosen.heldNano(c.Held.Output), chosen.heldTokens(c.Held.Output)
+	}
+	if chosen.Deployments[0].Model != c.Ask.Model {
+		answer.Changes = append(answer.Changes, ModelSubstituted)
+	}
+	edits, err := c.limitOutput(answer)
+	if err != nil {
+		return nil, err
+	}
+	if usage := c.Ask.RequestUsage(); len(usage) > 0 {
+		edits = append(edits, usage...)
+		answer.Changes = append(answer.Changes, UsageRequested)
+	}
+	return p, p.edit(c.Request.Body, edits)
+}
+
+// limitOutput makes the output limit real: what goes out is what was held.
+func (c *Case) limitOutput(answer *Answer) ([]llm.Edit, error) {
+	if c.Held.Output == c.Ask.MaxOutput || c.Ask.NoOutput {
+		return nil, nil
+	}
+	if c.Ask.MaxOutput == 0 {
+		answer.Changes = append(answer.Changes, Defaulted)
+	}
+	if want, err := outputWanted(c); c.Ask.MaxOutput > 0 || err == nil && c.Held.Output < want {
+		answer.Changes = append(answer.Changes, Clamped)
+	}
+	return c.Ask.ClampOutput(c.Held.Output, c.model().OutputLimit)
+}
+
+// edit makes the edits, and finds the caller's model in what comes of them.
+func (p *Plan) edit(body []byte, edits []llm.Edit) (err error) {
+	if len(edits) == 0 {
+		return nil
+	}
+	p.Edits = edits
+	if p.Body, err = llm.Apply(body, edits); err != nil {
+		return err
+	}
+	p.ModelSpan, err = llm.Carry(p.ModelSpan, edits)
+	return err
+}
+
+func (k *Candidate) heldNano(output int64) int64 {
+	more, _ := cost(output, k.Ceiling.PerMTok)
+	return k.Ceiling.Base + more
+}
+
+func (k *Candidate) heldTokens(output int64) int64 {
+	return k.Ceiling.Input + k.Ceiling.OutputExtra + output*k.Ceiling.Answers
+}
+
+func tightest(sh *ledger.Shortage) *BudgetLeft {
+	if sh == nil {
+		return nil
+	}
+	b := sh.Demand.Budget
+	return &BudgetLeft{Name: b.Name, Unit: b.Unit.String(), Left: registry.FormatAmount(b.Unit, max(0, sh.Limit-sh.Spent-sh.Held))}
+}
