@@ -122,7 +122,7 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			value, err := json.Marshal(exact(cell))
+			value, err := json.Marshal(Exact(cell))
 			if err != nil {
 				return nil, fmt.Errorf("column %s: %w", r.Columns[j].Name, err)
 			}
@@ -139,8 +139,9 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 // timeLayout is how ClickHouse shows DateTime64(6).
 const timeLayout = "2006-01-02 15:04:05.000000"
 
-// exact is a value whose JSON loses nothing.
-func exact(v any) any {
+// Exact is a value of the database's whose JSON loses nothing: 64-bit integers
+// and wider are text, for readers whose numbers are floats.
+func Exact(v any) any {
 	switch v := v.(type) {
 	case nil:
 		return nil
@@ -163,13 +164,13 @@ func exact(v any) any {
 	case reflect.Slice:
 		list := make([]any, rv.Len())
 		for i := range list {
-			list[i] = exact(plain(rv.Index(i)))
+			list[i] = Exact(plain(rv.Index(i)))
 		}
 		return list
 	case reflect.Map:
 		object := make(map[string]any, rv.Len())
 		for _, key := range rv.MapKeys() {
-			object[Text(key.Interface())] = exact(plain(rv.MapIndex(key)))
+			object[Text(key.Interface())] = Exact(plain(rv.MapIndex(key)))
 		}
 		return object
 	}
@@ -178,7 +179,7 @@ func exact(v any) any {
 
 // Text is a value as a table shows it: text as it is, the rest as in JSON.
 func Text(v any) string {
-	switch e := exact(v).(type) {
+	switch e := Exact(v).(type) {
 	case nil:
 		return ""
 	case string:

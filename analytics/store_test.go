@@ -77,7 +77,7 @@ func ask(t *testing.T, s *Store, sql string) []string {
 	for _, row := range result.Rows {
 		cells := make([]any, len(row))
 		for i, v := range row {
-			cells[i] = exact(v)
+			cells[i] = Exact(v)
 		}
 		b, err := json.Marshal(cells)
 		if err != nil {

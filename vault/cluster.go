@@ -121,6 +121,16 @@ func read(file string) (ClusterSecret, error) {
 	return c, nil
 }
 
+// ParseClusterSecret reads what a file would hold, for a secret that came by the
+// environment.
+func ParseClusterSecret(text string) (ClusterSecret, error) {
+	c, err := parse([]byte(text))
+	if err != nil {
+		return ClusterSecret{}, fmt.Errorf("cluster secret: it %w", err)
+	}
+	return c, nil
+}
+
 // parse never repeats what it read: a broken secret is still a secret.
 func parse(data []byte) (ClusterSecret, error) {
 	var c ClusterSecret

@@ -169,3 +169,23 @@ func TestSecretsHideThemselves(t *testing.T) {
 		}
 	}
 }
+
+// A secret that came by the environment is the one a file would hold.
+func TestParseClusterSecret(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	made, err := vault.LoadClusterSecret(file, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := vault.ParseClusterSecret(string(text))
+	if err != nil || parsed.Derive("p") != made.Derive("p") {
+		t.Errorf("%v, or another secret", err)
+	}
+	if _, err := vault.ParseClusterSecret("hunter2"); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a broken secret: %v", err)
+	}
+}

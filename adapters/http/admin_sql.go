@@ -2,11 +2,7 @@ package http
 
 import (
 	"errors"
-	"fmt"
-	"math"
-	"math/big"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -66,7 +62,7 @@ func writeLines(w http.ResponseWriter, result *analytics.Result) {
 	for _, row := range result.Rows {
 		spelt := make([]any, len(row))
 		for i, v := range row {
-			spelt[i] = spell(v, i < len(columns) && isWide(columns[i].Type))
+			spelt[i] = analytics.Exact(v)
 		}
 		if !out(adminapi.SQLLine{Row: spelt}) {
 			return
@@ -74,55 +70,4 @@ func writeLines(w http.ResponseWriter, result *analytics.Result) {
 	}
 	n := int64(len(result.Rows))
 	out(adminapi.SQLLine{Rows: &n})
-}
-
-// isWide reports whether a column holds integers that JavaScript's numbers, and
-// so many JSON readers, cannot hold.
-func isWide(columnType string) bool {
-	for _, wide := range []string{"Int64", "Int128", "Int256", "Decimal"} {
-		if strings.Contains(columnType, wide) {
-			return true
-		}
-	}
-	return false
-}
-
-// spell turns a value of ClickHouse's into JSON's, exactly.
-func spell(v any, wide bool) any {
-	switch v := v.(type) {
-	case nil, string, bool:
-		return v
-	case int64:
-		if wide {
-			return strconv.FormatInt(v, 10)
-		}
-		return v
-	case uint64:
-		if wide {
-			return strconv.FormatUint(v, 10)
-		}
-		return v
-	case *big.Int:
-		return v.String()
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil // as ClickHouse's own JSON says it
-		}
-		return v
-	case time.Time:
-		return v.UTC().Format(time.RFC3339Nano)
-	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = spell(v[i], wide)
-		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k := range v {
-			out[k] = spell(v[k], wide)
-		}
-		return out
-	}
-	return fmt.Sprint(v)
 }

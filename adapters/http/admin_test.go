@@ -401,17 +401,18 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// Rows come exactly: wide integers as strings, narrow ones as numbers.
+// Rows come exactly, in the shapes the database's client gives: wide integers as
+// strings, narrow ones as numbers, typed lists and maps as such.
 func TestSQL(t *testing.T) {
 	o := newOffice(t)
 	o.answers.result = &analytics.Result{
 		Columns: []analytics.Column{{Name: "a", Type: "Int64"}, {Name: "b", Type: "UInt8"}, {Name: "c", Type: "Array(UInt64)"}, {Name: "d", Type: "DateTime64(6, 'UTC')"},
 			{Name: "e", Type: "Nullable(Float64)"}, {Name: "f", Type: "Map(String, Int64)"}, {Name: "g", Type: "Int256"}},
-		Rows: [][]any{{int64(9007199254740993), uint64(7), []any{uint64(1)}, noon, nil, map[string]any{"x": int64(2)}, big.NewInt(3)}},
+		Rows: [][]any{{int64(9007199254740993), uint8(7), []uint64{1}, noon, nil, map[string]int64{"x": 2}, big.NewInt(3)}},
 	}
 	w := ask(o, "POST", "/admin/v1/sql", `{"query":"SELECT 1"}`)
 	want := `{"columns":[{"name":"a","type":"Int64"},{"name":"b","type":"UInt8"},{"name":"c","type":"Array(UInt64)"},{"name":"d","type":"DateTime64(6, 'UTC')"},{"name":"e","type":"Nullable(Float64)"},{"name":"f","type":"Map(String, Int64)"},{"name":"g","type":"Int256"}]}
-{"row":["9007199254740993",7,["1"],"2026-03-15T12:00:00Z",null,{"x":"2"},"3"]}
+{"row":["9007199254740993",7,["1"],"2026-03-15 12:00:00.000000",null,{"x":"2"},"3"]}
 {"rows":1}
 `
 	if diff := cmp.Diff(want, w.Body.String()); diff != "" {

@@ -144,17 +144,17 @@ func (b *box) openFolder(context.Context) error {
 	return b.openSecret()
 }
 
-func (b *box) openSecret() error {
+func (b *box) openSecret() (err error) {
+	if given := b.config.ClusterSecret.Value; given != "" {
+		b.secret, err = vault.ParseClusterSecret(given)
+		return err
+	}
 	file := b.config.ClusterSecret.File
 	if file == "" {
 		file = b.config.path("cluster_secret")
 	}
-	secret, err := vault.LoadClusterSecret(file, b.config.Embedded())
-	if err != nil {
-		return err
-	}
-	b.secret = secret
-	return nil
+	b.secret, err = vault.LoadClusterSecret(file, b.config.Embedded())
+	return err
 }
 
 func listen(addr string) (net.Listener, error) {

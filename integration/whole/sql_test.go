@@ -39,11 +39,11 @@ func TestSQLReadsOnly(t *testing.T) {
 	}
 	sqlSays(t, box, "SELECT sum(charged_nano_usd) AS a, count() AS b FROM usage", 350_000, 1)
 
-	out, err := box.Run(ctx(t), "sql", "-o", "json", "SELECT toInt64(-9223372036854775807) AS i, toUInt64(18446744073709551615) AS u, 'a\"<b>' AS s, sum(charged_nano_usd) AS charged FROM usage")
+	out, err := box.Run(ctx(t), "sql", "-o", "json", "SELECT toInt64(-9223372036854775807) AS i, toUInt64(18446744073709551615) AS u, 'a\"<b>' AS s, toInt32(5) AS small, ['a','b'] AS list, map('k','v') AS m, sum(charged_nano_usd) AS charged FROM usage")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"i":"-9223372036854775807","u":"18446744073709551615","s":"a\"<b>","charged":"350000"}`
+	want := `{"i":"-9223372036854775807","u":"18446744073709551615","s":"a\"<b>","small":5,"list":["a","b"],"m":{"k":"v"},"charged":"350000"}`
 	if !json.Valid([]byte(out)) || !strings.Contains(out, want) {
 		t.Errorf("-o json prints %s; want %s", out, want)
 	}
