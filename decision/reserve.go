@@ -129,6 +129,8 @@ func shortReason(sh ledger.Shortage) Reason {
 func shortCode(sh ledger.Shortage) Code {
 	b := sh.Demand.Budget
 	switch {
+	case sh.Late:
+		return BudgetHeld // Not spent, and not known to be over any rate.
 	case b.Capacity:
 		return CapacityExhausted
 	case b.Unit == journal.UnitConcurrent:
@@ -150,6 +152,9 @@ func short(w journal.Window) bool {
 
 func shortMessage(code Code, b *registry.Budget, sh ledger.Shortage) string {
 	amount := func(n int64) string { return registry.FormatAmount(b.Unit, n) }
+	if sh.Late {
+		return fmt.Sprintf("budget %q: the ledger did not grant %s in time; try again", b.Name, amount(sh.Asked))
+	}
 	switch code {
 	case Killed:
 		return fmt.Sprintf("budget %q stops these calls", b.Name)

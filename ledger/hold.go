@@ -63,7 +63,9 @@ type Shortage struct {
 	Demand Demand
 	// Exhausted: the fold says that the least this call needs is more than limit −
 	// spent. Otherwise the money is there but held by other calls.
-	Exhausted  bool
+	Exhausted bool
+	// Late: the log did not say in time what it grants; nobody need hold it.
+	Late       bool
 	Limit      int64
 	Spent      int64
 	Held       int64 // by calls in flight and in leases, everywhere

@@ -158,16 +158,18 @@ func (k *Keeper) dequeue(w *waiter) {
 	w.unline()
 }
 
-// line puts a call in line on all meters of all its candidates.
+// line puts a call in line on all meters of all its candidates, on each meter
+// once: counted by candidate, a lone call would share what is there with itself.
 func (k *Keeper) line(w *waiter) {
 	w.queued = true
 	k.waiters = append(k.waiters, w)
 	for i := range w.req.Candidates {
 		for j := range w.req.Candidates[i].Demands {
 			if d := &w.req.Candidates[i].Demands[j]; d.enforced() {
-				h := k.sight(d).hand
-				h.waiting++
-				w.hands = append(w.hands, h)
+				if h := k.sight(d).hand; !slices.Contains(w.hands, h) {
+					h.waiting++
+					w.hands = append(w.hands, h)
+				}
 			}
 		}
 	}

@@ -30,7 +30,7 @@ func (k *Keeper) shortages(req *HoldRequest, now time.Time) []Shortage {
 		if first := req.Candidates[i].firstEnforced(); !lacking && first != nil && !seen[first.Meter] {
 			seen[first.Meter] = true
 			sh := k.describe(first, req.Floor, now)
-			sh.RetryAfter = k.retryHeld()
+			sh.Late, sh.RetryAfter = true, k.retryHeld()
 			short = append(short, sh)
 		}
 	}
