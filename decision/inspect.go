@@ -20,7 +20,7 @@ func (s *Service) inspect(c *Case) (*llm.Ask, error) {
 			c.Unmetered = true
 			return &llm.Ask{Route: llm.Route{Free: true}}, nil
 		}
-		return nil, refuse(PathUnknown, "%s %s is not a path that is judged here, and no paths rule lets it through", clip(c.Request.Method, 16), clip(c.Request.Path, 128))
+		return nil, refuse(PathUnknown, "%s %s is not a path that is judged here, and no paths rule lets it through", clip(c.Request.Method, 16), clip(withoutQuery(c.Request.Path), 128))
 	}
 	if route.Endpoint == llm.Models {
 		if c.Request.Headers[versionHeader] != "" {

@@ -87,6 +87,7 @@ func planted(t *testing.T, box *rig.Box, secret, prompt, user, inSession string)
 	}
 	ask(secret[:len(secret)-1]+"x", path, body)
 	ask(secret, path+"?api-key="+secret+"&q="+prompt, body)
+	ask(secret, "/v1/unknown?api-key="+secret+"&q="+prompt, body)
 	ask(secret, path, body[:len(body)-2])
 	ask(secret, path, strings.Replace(body, `"max_tokens":100`, `"max_tokens":"`+prompt+`"`, 1))
 	ask(secret, path, `{"model":"gpt-4o","tools":"`+prompt+`","messages":[]}`)
