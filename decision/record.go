@@ -16,6 +16,9 @@ func (s *Service) record(c *Case, answer *Answer) error {
 	decided := c.decided(answer)
 	decided.Latency = now.Sub(c.At)
 	records := append(c.Subject.NewNames, journal.Record{Topic: journal.TopicDecisions, Key: c.tenant(), Event: decided})
+	if traced := s.captured(c); traced != nil {
+		records = append(records, *traced)
+	}
 	if err := s.recorder.Put(records...); err != nil {
 		s.unname(c)
 		return fmt.Errorf("record decision: %w", err)

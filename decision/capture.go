@@ -1,0 +1,37 @@
+package decision
+
+import (
+	"github.com/signalbox-dev/signalbox/journal"
+)
+
+// capturedBytes is the most of a body that is kept: a record of the journal must
+// stay under its broker's limit, and a prompt is read by people.
+const capturedBytes = 512 << 10
+
+// What a trace says of itself.
+const (
+	captureHash = "hash"
+	captureFull = "full"
+	captureCut  = "cut" // full, and longer than is kept
+)
+
+// captured is the call's prompt as the verdict lets it be kept, in a topic of its
+// own that is dropped after days; nil where it lets nothing be kept. A capture
+// that is to be redacted is kept as a hash while nothing here can redact: what
+// was not asked to be kept in the clear never is.
+func (s *Service) captured(c *Case) *journal.Record {
+	if c.Verdict.Capture == "" || c.Verdict.Capture == "none" || c.Subject.Model == nil {
+		return nil
+	}
+	traced := journal.Traced{CallID: clip(c.callID(), assertedBytes), DecisionID: c.ID, At: c.At, Capture: captureHash}
+	body := c.Request.Body
+	switch {
+	case c.Verdict.Capture != captureFull:
+		traced.Prompt = []byte(s.promptHash(c.tenant(), c))
+	case len(body) > capturedBytes:
+		traced.Capture, traced.Prompt = captureCut, body[:capturedBytes]
+	default:
+		traced.Capture, traced.Prompt = captureFull, body
+	}
+	return &journal.Record{Topic: journal.TopicTraces, Key: c.tenant(), Event: traced}
+}
