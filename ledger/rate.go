@@ -1,6 +1,9 @@
 package ledger
 
-import "time"
+import (
+	"math/bits"
+	"time"
+)
 
 // rate is how much is held of a meter, of late: a sum that halves every
 // rateHalf. It is an estimate of what to ask ahead and decides nothing about
@@ -28,8 +31,19 @@ func (r *rate) add(amount int64, now time.Time) {
 }
 
 // expect is what will be held in the time to come if nothing changes. The sum of
-// a steady rate, halved every second, is about 1.4 seconds' worth.
+// a steady rate, halved every second, is about 1.4 seconds' worth:
+//
+//	⌊sum × 5 ÷ 7 × d ÷ 1 s⌋
+//
+// multiplied before it is divided: a requests meter counts a few a second, and
+// dividing first would expect none of them.
 func (r *rate) expect(d time.Duration, now time.Time) int64 {
 	r.decay(now)
-	return r.sum / 7 * 5 / int64(time.Second/time.Millisecond) * int64(d/time.Millisecond)
+	hi, lo := bits.Mul64(uint64(max(r.sum, 0)), uint64(5*d/time.Millisecond))
+	const perSecond = 7 * uint64(time.Second/time.Millisecond)
+	if hi >= perSecond {
+		return amountMost
+	}
+	expected, _ := bits.Div64(hi, lo, perSecond)
+	return int64(min(expected, amountMost))
 }

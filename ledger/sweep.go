@@ -209,6 +209,7 @@ func (k *Keeper) Shutdown(ctx context.Context) error {
 		for _, h := range p.hands {
 			p.giveUp(h)
 		}
+		p.giveUpFlight()
 	}
 	k.mu.Unlock()
 	flushed := k.flush(ctx)
@@ -219,4 +220,19 @@ func (k *Keeper) Shutdown(ctx context.Context) error {
 		return err
 	}
 	return flushed
+}
+
+// giveUpFlight returns what an ask on its way may still be granted: nobody is
+// there to read it back, and without a word it would stay out until its ttl and
+// then be charged. Nothing was held from it, so all of it goes back; an ask that
+// is not in the log yet is kept from entering.
+func (p *purse) giveUpFlight() {
+	if p.flight == nil {
+		return
+	}
+	p.outbox = append(p.outbox, journal.AskCancelled{N: p.flight.n})
+	for _, line := range p.flight.lines {
+		p.outbox = append(p.outbox, journal.Returned{N: p.flight.n, Meter: line.Meter, Total: amountMost})
+	}
+	p.flight = nil
 }
