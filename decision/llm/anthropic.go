@@ -7,7 +7,8 @@ import "strings"
 var messagesFields = []string{
 	"model", "messages", "system", "max_tokens", "stream", "tools", "thinking", "service_tier", "speed",
 	"inference_geo", "cache_control", "container", "context_management", "mcp_servers", "fallbacks",
-	"output_config", "output_format", "anthropic_beta", "betas", "metadata",
+	"output_config", "output_format", "anthropic_beta", "betas", "metadata", "models", "plugins", "preset",
+	"cached_content",
 
 	"temperature", "top_k", "top_p", "stop_sequences", "tool_choice", "diagnostics", "fallback_credit_token",
 	"anthropic_version", "user_profile_id",
@@ -44,7 +45,7 @@ func (r *reader) messagesField(name string) *Problem {
 	case "speed":
 		return r.dearer("standard", "", "the fast mode has prices of its own")
 	case "inference_geo":
-		return r.dearer("global", "inference_geo_", "a fixed region has prices of its own")
+		return r.dearer("global", geoTier, "a fixed region has prices of its own")
 	case "cache_control":
 		return r.cacheControl()
 	case "context_management":
@@ -53,8 +54,8 @@ func (r *reader) messagesField(name string) *Problem {
 		return r.unless(KindTool, "runs in a container, billed by the hour")
 	case "mcp_servers":
 		return r.unless(KindTool, "runs tools of other servers")
-	case "fallbacks":
-		return r.unless(KindModel, "lets another model answer")
+	case "fallbacks", "models", "plugins", "preset", "cached_content": // most are those of servers that speak this dialect too
+		return r.unless(chatUnbounded[name].Kind, chatUnbounded[name].Why)
 	case "output_config", "output_format":
 		return r.feature()
 	case "anthropic_beta", "betas":
@@ -93,12 +94,12 @@ func (r *reader) message() *Problem {
 	})
 }
 
-var blockFields = []string{"type", "source", "content", "input", "citations", "cache_control"}
+var blockFields = []string{"type", "text", "source", "content", "input", "citations", "cache_control"}
 
 // block takes one content block. Blocks hold blocks: a tool's result has content
 // of its own, and so has a document.
 func (r *reader) block() *Problem {
-	kind, from := "", source{}
+	kind, from, strange := "", source{}, false
 	p := r.object(blockFields, func(name string) (p *Problem) {
 		switch {
 		case name == "type" && r.kind() == '"':
@@ -118,25 +119,14 @@ func (r *reader) block() *Problem {
 		case name == "cache_control":
 			return r.cacheControl()
 		}
+		strange = strange || name == unknown
 		r.name(plainTokens)
 		return r.value(plainTokens)
 	})
-	if p != nil {
-		return p
+	if p == nil {
+		r.blockIs(kind, from, strange)
 	}
-	switch {
-	case kind == "image":
-		r.image(anthropicImage)
-	case kind == "container_upload":
-		r.unbounded(KindTool, "a file for a container, billed by the hour")
-	case from.counted || !from.there:
-	case kind == "document":
-		r.ask.Files++
-		r.unbounded(KindInput, "a document's pages are not told by its size")
-	default:
-		r.unbounded(KindMedia, "something that is neither text, image nor document")
-	}
-	return nil
+	return p
 }
 
 // source is where a block's payload comes from.
@@ -230,6 +220,9 @@ func (r *reader) thinkingBudget() *Problem {
 	}
 	return p
 }
+
+// geoTier begins the names of the tiers of fixed regions.
+const geoTier = "inference_geo_"
 
 // dearer takes a field that has one cheap value. prefix tells its tiers' names
 // from other fields'.

@@ -65,7 +65,8 @@ type Ask struct {
 	limits     []limit
 	budget     span // the number of thinking.budget_tokens; empty: none
 	usage      usageSpans
-	predicts   bool // prediction is there
+	predicts   bool  // prediction is there
+	aside      int64 // of ExtraOutput, what is thinking
 	imageCost  int64
 	history    span // the value of messages
 	breakpoint bool // an explicit cache breakpoint stands in the prompt

@@ -10,7 +10,9 @@ var chatFields = []string{
 	"tools", "functions", "response_format", "prediction", "thinking", "service_tier", "modalities", "audio",
 	"web_search_options", "search_parameters", "enable_search", "plugins", "data_sources", "models", "fallbacks",
 	"previous_response_id", "conversation", "prompt", "background", "chat_template", "mm_processor_kwargs",
-	"prompt_cache_options", "user", "safety_identifier", "metadata",
+	"prompt_cache_options", "user", "safety_identifier", "metadata", "cached_content", "cachedContent", "preset",
+	"reasoning", "extra_body", "google", "thinking_budget", "thinkingBudget", "reasoning_budget",
+	"thinking_token_budget", "max_thinking_tokens", "max_reasoning_tokens",
 
 	"temperature", "top_p", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs",
 	"seed", "stop", "store", "reasoning_effort", "verbosity", "parallel_tool_calls", "prompt_cache_key",
@@ -57,6 +59,13 @@ func (r *reader) chatField(name string) *Problem {
 		return r.prediction()
 	case "thinking":
 		return r.foreignThinking()
+	case "reasoning":
+		return r.reasoning()
+	case "thinking_budget", "thinkingBudget", "reasoning_budget", "thinking_token_budget", "max_thinking_tokens",
+		"max_reasoning_tokens":
+		return r.foreignBudget()
+	case "extra_body", "google":
+		return r.extra()
 	case "service_tier":
 		return r.serviceTier("auto", "default", "flex", "scale", "standard", "on_demand")
 	case "modalities":
@@ -92,6 +101,9 @@ var chatUnbounded = map[string]Unbounded{
 	"previous_response_id": {Kind: KindInput, Why: "refers to a conversation that the provider keeps"},
 	"conversation":         {Kind: KindInput, Why: "refers to a conversation that the provider keeps"},
 	"prompt":               {Kind: KindInput, Why: "refers to a prompt that the provider keeps"},
+	"cached_content":       {Kind: KindInput, Why: "refers to a prompt that the provider keeps"},
+	"cachedContent":        {Kind: KindInput, Why: "refers to a prompt that the provider keeps"},
+	"preset":               {Kind: KindModel, Why: "lets what the provider keeps choose model, prompt and tools"},
 	"background":           {Kind: KindTool, Why: "goes on after the answer"},
 	"chat_template":        {Kind: KindInput, Why: "a template of the caller's own may repeat the prompt"},
 	"mm_processor_kwargs":  {Kind: KindInput, Why: "may raise what an image costs"},
@@ -107,7 +119,8 @@ func (r *reader) hint(to *string) (p *Problem) {
 	return p
 }
 
-var messageFields = []string{"role", "content", "tool_calls", "function_call", "audio"}
+var messageFields = []string{"role", "content", "tool_calls", "function_call", "audio", "images", "videos", "files",
+	"attachments"}
 
 func (r *reader) chatMessage() *Problem {
 	return r.object(messageFields, func(name string) *Problem {
@@ -121,6 +134,10 @@ func (r *reader) chatMessage() *Problem {
 			return r.value(renderedTokens)
 		case "audio":
 			return r.unless(KindMedia, "refers to sound that the provider keeps")
+		case "images", "files", "attachments":
+			return r.unless(KindInput, "pictures or files beside the content")
+		case "videos":
+			return r.unless(KindMedia, "video in the prompt")
 		}
 		r.name(plainTokens)
 		return r.value(plainTokens)
@@ -142,60 +159,6 @@ func (r *reader) content(part func() *Problem) *Problem {
 		})
 	}
 	return r.want('[', "a string or an array of parts")
-}
-
-var partFields = []string{"type", "image_url", "file", "input_audio", "audio_url", "video_url",
-	"cache_control", "prompt_cache_breakpoint"}
-
-// chatPart takes one part of a content. What it is is told by the key that holds
-// the payload, not by type: type may come last.
-func (r *reader) chatPart() *Problem {
-	return r.object(partFields, func(name string) *Problem {
-		switch name {
-		case "type":
-			return r.skip()
-		case "image_url":
-			return r.chatImage()
-		case "file":
-			r.ask.Files++
-			r.unbounded(KindInput, "a file's pages are not told by its size")
-			return r.pass()
-		case "input_audio", "audio_url", "video_url":
-			r.unbounded(KindMedia, "sound or video in the prompt")
-			return r.pass()
-		case "cache_control":
-			return r.cacheControl()
-		case "prompt_cache_breakpoint":
-			return r.cacheBreakpoint()
-		}
-		r.name(plainTokens)
-		return r.value(plainTokens)
-	})
-}
-
-var imageFields = []string{"url", "detail"}
-
-func (r *reader) chatImage() *Problem {
-	if r.kind() != '{' { // some servers take the address itself
-		r.image(openAIImage)
-		return r.pass()
-	}
-	tokens := int64(openAIImage)
-	p := r.object(imageFields, func(name string) *Problem {
-		switch {
-		case name == "url":
-			return r.pass()
-		case name == "detail" && r.kind() == '"':
-			detail, _, p := r.text()
-			if detail == "low" {
-				tokens = openAIImageLow
-			}
-			return p
-		}
-		return r.value(plainTokens)
-	})
-	r.image(tokens)
-	return p
 }
 
 var toolFields = []string{"type", "max_uses", "name", "function", "custom", "cache_control", "prompt_cache_breakpoint"}
@@ -265,24 +228,6 @@ func (r *reader) prediction() *Problem {
 	r.ask.predicts = true
 	r.cost = before
 	return p
-}
-
-var budgetFields = []string{"budget_tokens"}
-
-// foreignThinking takes another provider's thinking in this dialect. Whether the
-// output limit covers it depends on who translates it, so it is held beside.
-func (r *reader) foreignThinking() *Problem {
-	if r.kind() != '{' {
-		return r.value(plainTokens)
-	}
-	return r.object(budgetFields, func(name string) *Problem {
-		if name == unknown {
-			return r.value(plainTokens)
-		}
-		p := r.thinkingBudget()
-		r.ask.ExtraOutput += r.ask.Thinking
-		return p
-	})
 }
 
 func (r *reader) modalities() *Problem {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -18,7 +20,7 @@ const (
 	// skip may nest to the parser's own 10,000.
 	maxDepth = 512
 	// maxNames is the longest list of names read at one level.
-	maxNames = 48
+	maxNames = 64
 	// maxCount is the largest number of tokens anybody may ask for: far above any
 	// model, and small enough that products with counts and prices stay in an int64.
 	maxCount = 1 << 40
@@ -190,8 +192,11 @@ func match(names []string, quoted []byte) int {
 // matchFold finds a quoted name in names whatever its case; -1 if it is none.
 func matchFold(names []string, quoted []byte) int {
 	plain := unquote(quoted)
+	// Names of ours are ASCII. What else folds to them is longer in bytes: K has a
+	// twin of three. This keeps a body of a million names cheap.
+	ascii := !slices.ContainsFunc(plain, func(c byte) bool { return c >= utf8.RuneSelf })
 	for i, name := range names {
-		if strings.EqualFold(name, string(plain)) {
+		if (!ascii || len(name) == len(plain)) && strings.EqualFold(name, string(plain)) {
 			return i
 		}
 	}

@@ -38,6 +38,39 @@ func TestEachFieldThatBillsBeyondTheBodyIsNamed(t *testing.T) {
 		{chat, chatWith(`"prompt":{"id":"p"}`), "prompt", llm.KindInput, 0},
 		{chat, chatWith(`"chat_template":"{% for %}"`), "chat_template", llm.KindInput, 0},
 		{chat, chatWith(`"mm_processor_kwargs":{"max_pixels":1}`), "mm_processor_kwargs", llm.KindInput, 0},
+		{chat, chatWith(`"cached_content":"cachedContents/1"`), "cached_content", llm.KindInput, 0},
+		{chat, chatWith(`"cachedContent":"cachedContents/1"`), "cachedContent", llm.KindInput, 0},
+		{chat, chatWith(`"extra_body":{"google":{"cached_content":"cachedContents/1"}}`), "extra_body.google.cached_content", llm.KindInput, 0},
+		{chat, chatWith(`"extra_body":{"cached_content":"cachedContents/1"}`), "extra_body.cached_content", llm.KindInput, 0},
+		{chat, chatWith(`"google":{"cached_content":"cachedContents/1"}`), "google.cached_content", llm.KindInput, 0},
+		{chat, chatWith(`"extra_body":{"extra_body":{"google":{"cached_content":"c"}}}`), "extra_body.extra_body.google.cached_content", llm.KindInput, 0},
+		{chat, `{"model":"m","messages":[{"role":"user","content":"x","images":["https://x.example/1.png"]}]}`, "messages[0].images", llm.KindInput, 0},
+		{chat, `{"model":"m","messages":[{"role":"user","content":"x","files":["f"]}]}`, "messages[0].files", llm.KindInput, 0},
+		{chat, `{"model":"m","messages":[{"role":"user","content":"x","attachments":[{"file_id":"f"}]}]}`, "messages[0].attachments", llm.KindInput, 0},
+		// OpenAI: parts that are neither text nor of a kind that has a rule.
+		{chat, part(`{"type":"text","text":"sum up"},{"type":"document_url","document_url":"https://x.example/900.pdf"}`), "messages[0].content[1]", llm.KindInput, 0},
+		{chat, part(`{"document_url":"https://x.example/900.pdf","type":"document_url"}`), "messages[0].content[0]", llm.KindInput, 0},
+		{chat, part(`{"type":"image","image":"https://x.example/a.png"}`), "messages[0].content[0]", llm.KindInput, 0},
+		{chat, part(`{"image":"https://x.example/a.png"}`), "messages[0].content[0]", llm.KindInput, 0},
+		{chat, part(`{"type":"text","text":"x","image":"https://x.example/a.png"}`), "messages[0].content[0]", llm.KindInput, 0},
+		{chat, part(`{"type":"input_image","file_id":"f"}`), "messages[0].content[0]", llm.KindInput, 0},
+		{chat, part(`{"type":"input_image","image_url":"https://x.example/a.png"}`), "messages[0].content[0]", llm.KindInput, 0},
+		{chat, part(`{"type":"input_file","file_id":"f"}`), "messages[0].content[0]", llm.KindInput, 0},
+		{chat, part(`{"type":"input_file","file_url":"https://x.example/900.pdf"}`), "messages[0].content[0]", llm.KindInput, 0},
+		{chat, part(`{"type":"file","file_id":"f"}`), "messages[0].content[0]", llm.KindInput, 0},
+		{chat, part(`{"type":"image_url","url":"https://x.example/a.png"}`), "messages[0].content[0]", llm.KindInput, 0},
+		{chat, part(`{"type":"document","source":{"type":"file","file_id":"f"}}`), "messages[0].content[0]", llm.KindInput, 0},
+		{chat, part(`{"type":"something_new","text":"x"}`), "messages[0].content[0]", llm.KindInput, 0},
+		{chat, part(`{"something_new":"x"}`), "messages[0].content[0]", llm.KindInput, 0},
+		{chat, part(`{"type":null,"inline_data":{"data":"AAAA"}}`), "messages[0].content[0]", llm.KindInput, 0},
+		{chat, part(`{"type":"video","video":["https://x.example/1.png","https://x.example/2.png"]}`), "messages[0].content[0]", llm.KindMedia, 0},
+		{chat, part(`{"video":"https://x.example/1.mp4"}`), "messages[0].content[0]", llm.KindMedia, 0},
+		{chat, part(`{"type":"audio","audio":"https://x.example/1.wav"}`), "messages[0].content[0]", llm.KindMedia, 0},
+		{chat, part(`{"type":"input_video","file_id":"f"}`), "messages[0].content[0]", llm.KindMedia, 0},
+		{chat, part(`{"type":"image_url","image_url":{"url":"data:application/pdf;base64,AAAA"}}`), "messages[0].content[0].image_url.url", llm.KindInput, 0},
+		{chat, part(`{"type":"image_url","image_url":" \u0064ATA:application/pdf;base64,` + strings.Repeat("A", 500) + `"}`), "messages[0].content[0].image_url", llm.KindInput, 0},
+		{chat, part(`{"type":"image_url","image_url":{"url":"data:video/mp4;base64,AAAA"}}`), "messages[0].content[0].image_url.url", llm.KindMedia, 0},
+		{chat, part(`{"type":"image_url","image_url":["https://x.example/1.png","https://x.example/2.png"]}`), "messages[0].content[0].image_url", llm.KindInput, 0},
 		{chat, part(`{"type":"file","file":{"file_id":"f"}}`), "messages[0].content[0].file", llm.KindInput, 0},
 		{chat, part(`{"file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,AAAA"},"type":"file"}`), "messages[0].content[0].file", llm.KindInput, 0},
 		// OpenAI: sound and pictures, in and out.
@@ -54,6 +87,10 @@ func TestEachFieldThatBillsBeyondTheBodyIsNamed(t *testing.T) {
 		{chat, chatWith(`"service_tier":"something new"`), "service_tier", llm.KindTier, 0},
 		{chat, chatWith(`"models":["a","b"]`), "models", llm.KindModel, 0},
 		{chat, chatWith(`"fallbacks":["a"]`), "fallbacks", llm.KindModel, 0},
+		{chat, chatWith(`"preset":"p"`), "preset", llm.KindModel, 0},
+		{chat, chatWith(`"extra_body":{"preset":"p"}`), "extra_body.preset", llm.KindModel, 0},
+		{chat, chatWith(`"extra_body":{"max_tokens":100000}`), "extra_body.max_tokens", llm.KindModel, 0},
+		{chat, chatWith(`"extra_body":{"model":"dear"}`), "extra_body.model", llm.KindModel, 0},
 
 		// Anthropic: tools that the provider runs.
 		{messages, messagesWith(`"tools":[{"type":"web_search_20250305","name":"web_search","max_uses":5}]`), "tools[0]", llm.KindTool, 5},
@@ -76,6 +113,19 @@ func TestEachFieldThatBillsBeyondTheBodyIsNamed(t *testing.T) {
 		{messages, part(`{"type":"tool_result","content":[{"type":"document","source":{"type":"file","file_id":"f"}}]}`), "messages[0].content[0].content[0]", llm.KindInput, 0},
 		{messages, part(`{"type":"web_fetch_tool_result","content":{"type":"web_fetch_result","content":{"type":"document","source":{"type":"base64","data":"AAAA"}}}}`), "messages[0].content[0].content.content", llm.KindInput, 0},
 		{messages, part(`{"type":"video","source":{"type":"base64","data":"AAAA"}}`), "messages[0].content[0]", llm.KindMedia, 0},
+		{messages, part(`{"type":"document","file_id":"f"}`), "messages[0].content[0]", llm.KindInput, 0},
+		{messages, part(`{"type":"file","file":{"file_id":"f"}}`), "messages[0].content[0]", llm.KindInput, 0},
+		{messages, part(`{"type":"document_url","document_url":"https://x.example/900.pdf"}`), "messages[0].content[0]", llm.KindInput, 0},
+		{messages, part(`{"type":"something_new","text":"x"}`), "messages[0].content[0]", llm.KindInput, 0},
+		{messages, part(`{"file_id":"f"}`), "messages[0].content[0]", llm.KindInput, 0},
+		{messages, part(`{"type":"tool_result","content":[{"type":"something_new","id":"f"}]}`), "messages[0].content[0].content[0]", llm.KindInput, 0},
+		{messages, `{"model":"m","system":[{"type":"something_new","id":"f"}],"messages":[]}`, "system[0]", llm.KindInput, 0},
+		{messages, part(`{"type":"video","file_id":"f"}`), "messages[0].content[0]", llm.KindMedia, 0},
+		{messages, part(`{"type":"input_audio","input_audio":{"data":"AAAA"}}`), "messages[0].content[0]", llm.KindMedia, 0},
+		{messages, messagesWith(`"cached_content":"c"`), "cached_content", llm.KindInput, 0},
+		{messages, messagesWith(`"preset":"p"`), "preset", llm.KindModel, 0},
+		{messages, messagesWith(`"models":["a"]`), "models", llm.KindModel, 0},
+		{messages, messagesWith(`"plugins":[{"id":"web"}]`), "plugins", llm.KindTool, 0},
 		// Anthropic: other prices, other models.
 		{messages, messagesWith(`"service_tier":"priority"`), "service_tier", llm.KindTier, 0},
 		{messages, messagesWith(`"speed":"fast"`), "speed", llm.KindTier, 0},
@@ -116,6 +166,36 @@ func TestWhatCostsNothingMoreIsNotUnbounded(t *testing.T) {
 	} {
 		if a := read(t, messages, messagesWith(field)); len(a.Unbounded) != 0 {
 			t.Errorf("%s: %+v", field, a.Unbounded)
+		}
+	}
+}
+
+func TestPartsThatAreTextAreNotUnbounded(t *testing.T) {
+	for _, c := range []struct {
+		route llm.Route
+		parts []string
+	}{
+		{chat, []string{
+			`"x"`, `{}`, `{"type":"text","text":"x"}`, `{"text":"x"}`, `{"type":"text","text":"x","annotations":[],"image":null,"file_id":null}`,
+			`{"type":"refusal","refusal":"x"}`, `{"type":"input_text","text":"x"}`, `{"type":"output_text","text":"x"}`,
+			`{"type":"thinking","thinking":[{"type":"text","text":"x"}]}`, `{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}`,
+			`{"type":"image_url","image_url":{"url":"https://x.example/a.png"}}`, `{"image_url":"data:image/png;base64,AAAA"}`,
+		}},
+		{messages, []string{
+			`{"type":"text","text":"x"}`, `{"text":"x"}`, `{"type":"thinking","thinking":"x","signature":"s"}`, `{"type":"redacted_thinking","data":"AAAA"}`,
+			`{"type":"tool_use","id":"t","name":"f","input":{"type":"anything"}}`, `{"type":"tool_result","tool_use_id":"t","content":"x"}`,
+			`{"type":"server_tool_use","id":"t","name":"web_search","input":{}}`, `{"type":"search_result","source":"x","title":"x","content":[{"type":"text","text":"x"}]}`,
+			`{"type":"web_search_tool_result","tool_use_id":"t","content":[{"type":"web_search_result","url":"x","encrypted_content":"AAAA"}]}`,
+			`{"type":"web_search_tool_result","content":{"type":"web_search_tool_result_error","error_code":"unavailable"}}`,
+			`{"type":"code_execution_tool_result","content":{"type":"code_execution_result","stdout":"x","content":[{"type":"code_execution_output","file_id":"f"}]}}`,
+			`{"type":"compaction","content":"x"}`, `{"type":"document","source":{"type":"text","data":"x"}}`,
+		}},
+	} {
+		for _, p := range c.parts {
+			body := `{"model":"m","messages":[{"role":"user","content":[` + p + `]}]}`
+			if a := read(t, c.route, body); len(a.Unbounded) != 0 {
+				t.Errorf("%s: %+v", body, a.Unbounded)
+			}
 		}
 	}
 }
@@ -202,6 +282,12 @@ func TestTheCeilingOfWhatTheBodyDoesNotBound(t *testing.T) {
 	if c := ceiling(messages, messagesWith(`"speed":"fast"`)); c.Tier != "fast" || len(c.Unpriced) != 0 {
 		t.Errorf("got %+v", c)
 	}
+	if c := ceiling(messages, messagesWith(`"inference_geo":"us"`)); c.Tier != "inference_geo_us" || len(c.Unpriced) != 0 {
+		t.Errorf("got %+v", c)
+	}
+	if c := ceiling(chat, `{"model":"m","messages":[{"role":"user","content":[{"type":"document_url","document_url":"x"}]}]}`); c.Input != 100_000 || len(c.Unpriced) != 0 {
+		t.Errorf("a part of a kind we do not know is held at the context: %+v", c)
+	}
 	if c := ceiling(messages, messagesWith(`"speed":"fast","inference_geo":"us"`)); c.Tier != "fast" || len(c.Unpriced) != 1 {
 		t.Errorf("two tiers at once have no price: %+v", c)
 	}
@@ -232,6 +318,57 @@ func TestOutputBesideTheAnswer(t *testing.T) {
 	a = read(t, chat, chatWith(`"thinking":{"type":"enabled","budget_tokens":5000},"best_of":4`))
 	if c := a.Ceiling(llm.ModelLimits{}); c.OutputExtra != 20_000 || c.N != 4 {
 		t.Errorf("another provider's thinking may lie outside the limit: %+v", c)
+	}
+}
+
+func TestEveryBudgetOfThinkingIsHeldBesideEachAnswer(t *testing.T) {
+	for _, c := range []struct {
+		fields string
+		extra  int64
+	}{
+		{`"thinking_budget":30000`, 30_000},
+		{`"thinkingBudget":30000`, 30_000},
+		{`"reasoning_budget":30000`, 30_000},
+		{`"thinking_token_budget":30000`, 30_000},
+		{`"max_thinking_tokens":30000`, 30_000},
+		{`"max_reasoning_tokens":3e4`, 30_000},
+		{`"thinking_budget":"30000"`, 30_000},
+		{`"thinking_budg\u0065t":30000.0`, 30_000},
+		{`"reasoning":{"max_tokens":30000}`, 30_000},
+		{`"reasoning":{"effort":"high"}`, 0},
+		{`"reasoning":null,"thinking_budget":null`, 0},
+		{`"thinking_budget":-1`, 0},
+		{`"extra_body":{"google":{"thinking_config":{"thinking_budget":30000}}}`, 30_000},
+		{`"extra_body":{"thinking_budget":30000}`, 30_000},
+		{`"extra_body":{"reasoning":{"max_tokens":30000}}`, 30_000},
+		{`"extra_body":{"thinking":{"type":"enabled","budget_tokens":30000}}`, 30_000},
+		// A call thinks by one of them: the largest.
+		{`"thinking_budget":10,"reasoning":{"max_tokens":30000},"thinking":{"budget_tokens":2000}`, 30_000},
+		{`"thinking":{"budget_tokens":30000},"thinking_budget":10`, 30_000},
+	} {
+		a := read(t, chat, chatWith(`"max_tokens":10,"n":2,`+c.fields))
+		if a.ExtraOutput != c.extra || len(a.Unbounded) != 0 {
+			t.Errorf("%s: %d beside, %+v", c.fields, a.ExtraOutput, a.Unbounded)
+		}
+		if got := a.Ceiling(llm.ModelLimits{}); got.OutputExtra != 2*c.extra {
+			t.Errorf("%s: %+v", c.fields, got)
+		}
+	}
+	for _, field := range []string{`"thinking_budget":1.5`, `"thinking_budget":"many"`, `"reasoning":{"max_tokens":1e300}`,
+		`"thinking_budget":1,"thinking_budget":2`, `"Thinking_Budget":1`} {
+		if _, p := llm.Parse(chat, []byte(chatWith(field)), true); p == nil {
+			t.Errorf("%s was read", field)
+		}
+	}
+}
+
+// Text in a field that nobody knows is still no more than its bytes.
+func TestUnknownFieldsOfTextAreCountedByTheirBytes(t *testing.T) {
+	for _, field := range []string{`"documents":[{"text":"` + strings.Repeat("x", 1000) + `"}]`, `"extra_body":{"x":"` + strings.Repeat("x", 1000) + `"}`} {
+		a, b := read(t, chat, chatWith(field)), read(t, chat, chatWith(""))
+		if n := a.InputTokens - b.InputTokens; n < 1000 || n > 1100 || len(a.Unbounded) != 0 {
+			t.Errorf("%.20s: %d tokens, %+v", field, n, a.Unbounded)
+		}
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 )
 
 // Usage reads a provider's usage, bare or inside a whole response or one event
-// of a stream, by that provider's convention, and says which service tier it
-// names. The two conventions are the root of most wrong bills: OpenAI's prompt
+// of a stream, by that provider's convention, and says which tier of its
+// price it names: its service tier, fast, or inference_geo_ with the region. The two conventions are the root of most wrong bills: OpenAI's prompt
 // tokens include what was cached, Anthropic's input tokens leave it out.
 //
 // A figure that is missing, negative, above any model, or above the sum it is
@@ -29,7 +29,7 @@ func Usage(d Dialect, raw []byte) (used journal.Tokens, tier string, err error) 
 	if err != nil {
 		return journal.Tokens{}, "", fmt.Errorf("usage: %w", err)
 	}
-	return used, f.tier, nil
+	return used, f.tier(), nil
 }
 
 // figures are a provider's numbers as it spells them; what it did not say is 0,
@@ -47,7 +47,7 @@ type figures struct {
 	summaryRead, summaryWrite   int64
 	advisorInput, advisorOutput int64 // another model's
 	searches, fetches           int64
-	tier                        string
+	serviceTier, speed, geo     string
 }
 
 const (
@@ -126,7 +126,7 @@ func others(pairs ...any) map[string]int64 {
 }
 
 var usageFields = []string{
-	"usage", "message", "service_tier", "speed",
+	"usage", "message", "service_tier", "speed", "inference_geo",
 	"prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens",
 	"prompt_tokens_details", "input_tokens_details", "completion_tokens_details", "output_tokens_details",
 	"prompt_cache_hit_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation",
@@ -155,8 +155,8 @@ func (r *reader) figures(f *figures) *Problem {
 				return r.skip()
 			}
 			return r.figures(f)
-		case "service_tier", "speed":
-			return r.usageTier(name, &f.tier)
+		case "service_tier", "speed", "inference_geo":
+			return r.usageTier(name, f)
 		case "prompt_tokens_details", "input_tokens_details":
 			return r.inputDetails(f)
 		case "completion_tokens_details", "output_tokens_details":
@@ -197,17 +197,34 @@ func (f *figures) place(name string) (to *int64, bit int) {
 	return &f.cached, 0 // prompt_cache_hit_tokens
 }
 
-// usageTier takes the tier that answered; the fast mode is one, whatever else is said.
-func (r *reader) usageTier(name string, tier *string) *Problem {
+// usageTier takes what says at which price the call was answered.
+func (r *reader) usageTier(name string, f *figures) *Problem {
 	if r.kind() != '"' {
 		return r.skip()
 	}
 	s, _, p := r.text()
-	switch {
-	case name == "service_tier" && *tier != "fast", s == "fast":
-		*tier = s
+	switch name {
+	case "service_tier":
+		f.serviceTier = s
+	case "speed":
+		f.speed = s
+	case "inference_geo":
+		f.geo = s
 	}
 	return p
+}
+
+// tier is the price's name for what answered. The fast mode is the dearest, so it
+// counts whatever else is said; then a fixed region. Models that cannot be held
+// to one say not_available.
+func (f *figures) tier() string {
+	switch {
+	case f.speed == "fast" || f.serviceTier == "fast":
+		return "fast"
+	case f.geo != "" && f.geo != "global" && f.geo != "not_available":
+		return tierName(geoTier + f.geo)
+	}
+	return f.serviceTier
 }
 
 func (r *reader) inputDetails(f *figures) *Problem {
