@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,7 +23,8 @@ const noteMost = 1536
 const frameMost = 1 << 20
 
 // compactAbove is the size of the hold log at which it is written anew, if most
-// of it is settled.
+// of it is settled. It is also how much it grows until the next try, after one
+// that failed.
 const compactAbove = 8 << 20
 
 // holdLog is the file of one epoch's open holds: what a successor in this folder
@@ -39,6 +41,11 @@ type holdLog struct {
 	size  int64
 	live  map[holdKey][]byte // frames of open holds
 	bytes int64              // in live
+
+	compactAt  int64 // the size at which it is written anew
+	compacting bool
+	tail       []byte // what was written since the compaction began
+	closed     bool
 }
 
 const (
@@ -58,12 +65,15 @@ func holdLogPath(dir string, epoch journal.Epoch) string {
 
 // openHoldLog begins an epoch's file; with no folder it remembers nothing.
 func openHoldLog(dir string, epoch journal.Epoch, boot string, sync bool) (*holdLog, error) {
-	l := &holdLog{sync: sync, live: map[holdKey][]byte{}}
+	l := &holdLog{sync: sync, live: map[holdKey][]byte{}, compactAt: compactAbove}
 	if dir == "" {
 		return l, nil
 	}
+	err := removeUnfinished(dir)
+	if err != nil {
+		return nil, err
+	}
 	l.path = holdLogPath(dir, epoch)
-	var err error
 	l.file, err = os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("begin the hold log: %w", err)
@@ -72,14 +82,44 @@ func openHoldLog(dir string, epoch journal.Epoch, boot string, sync bool) (*hold
 		w.string(boot)
 		w.bool(sync)
 	})
-	if err := l.write(l.begun); err != nil {
+	if err := errors.Join(l.write(l.begun), l.syncFolder()); err != nil {
 		return nil, errors.Join(fmt.Errorf("begin the hold log: %w", err), l.file.Close())
 	}
 	return l, nil
 }
 
+// unfinished ends the name of a compaction that did not take its log's place.
+const unfinished = ".new"
+
+// removeUnfinished removes what compactions left that were cut off: everything in
+// it stands in the log whose place it did not take.
+func removeUnfinished(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, "*"+holdLogSuffix+unfinished))
+	if err != nil {
+		return fmt.Errorf("look for unfinished hold logs: %w", err)
+	}
+	for _, path := range left {
+		if err := os.Remove(path); err != nil {
+			return fmt.Errorf("remove an unfinished hold log: %w", err)
+		}
+	}
+	return nil
+}
+
+// syncFolder makes the log's name as lasting as its records.
+func (l *holdLog) syncFolder() error {
+	if !l.sync {
+		return nil
+	}
+	dir, err := os.Open(filepath.Dir(l.path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
 func (l *holdLog) held(key holdKey, frame []byte) error {
-	if l.file == nil {
+	if l.path == "" {
 		return nil
 	}
 	l.mu.Lock()
@@ -94,9 +134,17 @@ func (l *holdLog) held(key holdKey, frame []byte) error {
 }
 
 func (l *holdLog) settled(part journal.HeldOn) error {
-	if l.file == nil {
+	if l.path == "" {
 		return nil
 	}
+	due, err := l.markSettled(part)
+	if err != nil || !due {
+		return err
+	}
+	return l.compact()
+}
+
+func (l *holdLog) markSettled(part journal.HeldOn) (compact bool, err error) {
 	frame := encodeFrame(frameSettled, func(w *writer) { w.hold(part) })
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -104,16 +152,13 @@ func (l *holdLog) settled(part journal.HeldOn) error {
 	l.bytes -= int64(len(l.live[key]))
 	delete(l.live, key)
 	if err := l.write(frame); err != nil {
-		return err
+		return false, err
 	}
-	if l.size > compactAbove && l.size > 4*l.bytes {
-		return l.compact()
-	}
-	return nil
+	return !l.compacting && l.size > l.compactAt && l.size > 4*l.bytes, nil
 }
 
 func (l *holdLog) renewed(part journal.HeldOn, until time.Time) error {
-	if l.file == nil {
+	if l.path == "" {
 		return nil
 	}
 	frame := encodeFrame(frameRenewed, func(w *writer) {
@@ -143,30 +188,94 @@ func (l *holdLog) write(frame []byte) error {
 			l.size -= int64(n)
 		}
 	}
+	if err == nil && l.compacting {
+		l.tail = append(l.tail, frame...)
+	}
 	return err
 }
 
-// compact writes the open holds to a new file in the old one's place.
+// compact writes the open holds to a new file in the old one's place. Holds go on
+// meanwhile, in the old file: nobody waits for the disk but who compacts. The new
+// one takes its place only when all of it is written; after any failure, a full
+// disk above all, the old file stays and is whole.
 func (l *holdLog) compact() error {
-	next, err := os.OpenFile(l.path+".new", os.O_CREATE|os.O_WRONLY|os.O_APPEND|os.O_TRUNC, 0o600)
-	if err != nil {
+	frames, begun := l.beginCompaction()
+	if !begun {
+		return nil
+	}
+	next, err := os.OpenFile(l.path+unfinished, os.O_CREATE|os.O_WRONLY|os.O_APPEND|os.O_TRUNC, 0o600)
+	var size int64
+	if err == nil {
+		size, err = writeFrames(next, frames)
+	}
+	if err = l.endCompaction(next, size, err); err != nil {
 		return fmt.Errorf("compact the hold log: %w", err)
 	}
-	w := bufio.NewWriter(next)
-	if _, err := w.Write(l.begun); err != nil {
-		return errors.Join(fmt.Errorf("compact the hold log: %w", err), next.Close())
+	return nil
+}
+
+func (l *holdLog) beginCompaction() (frames [][]byte, begun bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.compacting || l.closed {
+		return nil, false
 	}
-	for _, frame := range l.live {
-		if _, err := w.Write(frame); err != nil {
-			return errors.Join(fmt.Errorf("compact the hold log: %w", err), next.Close())
+	l.compacting = true
+	return append([][]byte{l.begun}, slices.Collect(maps.Values(l.live))...), true
+}
+
+// writeFrames is done when the disk has them.
+func writeFrames(to *os.File, frames [][]byte) (size int64, err error) {
+	w := bufio.NewWriter(to)
+	for _, frame := range frames {
+		n, err := w.Write(frame)
+		if err != nil {
+			return size, err
 		}
+		size += int64(n)
 	}
-	if err := errors.Join(w.Flush(), next.Sync(), os.Rename(next.Name(), l.path)); err != nil {
-		return errors.Join(fmt.Errorf("compact the hold log: %w", err), next.Close())
+	if err := w.Flush(); err != nil {
+		return size, err
+	}
+	return size, to.Sync()
+}
+
+// endCompaction lets the new file take the old one's place, or removes it.
+func (l *holdLog) endCompaction(next *os.File, size int64, err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	tail := l.tail
+	l.compacting, l.tail = false, nil
+	if err == nil {
+		err = l.takePlace(next, tail)
+	}
+	if err != nil {
+		l.compactAt = l.size + compactAbove
+		if next == nil {
+			return err
+		}
+		return errors.Join(err, next.Close(), os.Remove(next.Name()))
 	}
 	old := l.file
-	l.file, l.size = next, l.bytes+int64(len(l.begun))
-	return old.Close()
+	l.file, l.size, l.compactAt = next, size+int64(len(tail)), compactAbove
+	return errors.Join(l.syncFolder(), old.Close())
+}
+
+// takePlace adds what was written meanwhile, which waits for the disk only where
+// each record does.
+func (l *holdLog) takePlace(next *os.File, tail []byte) error {
+	if l.closed {
+		return os.ErrClosed
+	}
+	if _, err := next.Write(tail); err != nil {
+		return err
+	}
+	if l.sync {
+		if err := next.Sync(); err != nil {
+			return err
+		}
+	}
+	return os.Rename(next.Name(), l.path)
 }
 
 func (l *holdLog) close() error {
@@ -175,6 +284,7 @@ func (l *holdLog) close() error {
 	if l.file == nil {
 		return nil
 	}
+	l.closed = true
 	return l.file.Close()
 }
 
