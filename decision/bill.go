@@ -3,6 +3,7 @@ package decision
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/decision/llm"
@@ -39,7 +40,7 @@ func (s *Service) bill(k *call, r Report) (bill, error) {
 		answered = k.note.Deployments[0]
 	}
 	final := journal.Attempt{
-		Deployment: answered, Status: r.Status, Outcome: r.Outcome, ServiceTier: firstText(r.ServiceTier, tier, k.note.ServiceTier),
+		Deployment: answered, Status: r.Status, Outcome: r.Outcome, ServiceTier: tierOf(firstText(r.ServiceTier, tier), k.note.ServiceTier),
 		TTFT: time.Duration(r.TTFTMS) * time.Millisecond, Latency: time.Duration(r.LatencyMS) * time.Millisecond,
 	}
 	switch {
@@ -105,8 +106,31 @@ func (s *Service) onAbort(deployment string) string {
 	return p.OnAbort
 }
 
+// beforeFirstByte: a status that says it went well means that bytes came, whether
+// or not the gateway measured when.
 func beforeFirstByte(r Report) bool {
-	return r.Outcome == journal.OutcomeFailed && r.TTFTMS == 0 && r.SeenOutputTokens <= 0
+	return r.Outcome == journal.OutcomeFailed && r.TTFTMS == 0 && r.SeenOutputTokens <= 0 && !went(r.Status)
+}
+
+func went(status int) bool { return status >= 200 && status < 400 }
+
+// cannotHaveCost is a try that surely cost nothing: it did not connect, or was
+// turned away. After a time-out nobody knows what the provider billed.
+func (a ReportedAttempt) cannotHaveCost() bool {
+	return a.Outcome == journal.OutcomeNotSent || a.Outcome == journal.OutcomeFailed && !went(a.Status)
+}
+
+// asked tiers that the provider's usage does not call a service tier: that it
+// says "standard" there takes nothing back.
+var besideTheServiceTier = []string{"fast", "inference_geo_us"}
+
+// tierOf is the tier an attempt is charged at: the one reported, unless the call
+// asked for something dearer that reports do not name.
+func tierOf(reported, held string) string {
+	if reported == "" || (reported == "standard" || reported == "default") && slices.Contains(besideTheServiceTier, held) {
+		return held
+	}
+	return reported
 }
 
 // byRule charges the hold.
@@ -119,7 +143,7 @@ func (s *Service) byRule(k *call, outcome journal.Outcome) bill {
 }
 
 func (s *Service) byRuleOf(k *call, r Report, final journal.Attempt) bill {
-	final.Tokens = journal.Tokens{Input: k.note.Input, Output: k.note.MaxOutput * max(1, k.note.Answers)}
+	final.Tokens = k.note.most()
 	final.Source = journal.SourceRule
 	final.ChargedNanoUSD = k.note.HeldNanoUSD
 	b := bill{rank: journal.RankRule, outcome: r.Outcome, whole: true, usage: s.usage(k)}
@@ -134,8 +158,14 @@ func (s *Service) priced(k *call, r Report, final journal.Attempt, rank journal.
 	for _, a := range r.Attempts {
 		attempt := journal.Attempt{Deployment: a.Deployment, Status: a.Status, Outcome: a.Outcome, Source: source,
 			Latency: time.Duration(a.LatencyMS) * time.Millisecond, ServiceTier: k.note.ServiceTier}
-		if a.Usage != nil {
+		switch {
+		case a.Usage != nil:
 			attempt.Tokens = *a.Usage
+		case !a.cannotHaveCost():
+			// Unknown is not zero: as much as was held for one try, until somebody
+			// says better.
+			attempt.Tokens, attempt.Source = k.note.most(), journal.SourceRule
+			b.rank = min(b.rank, journal.RankEstimate)
 		}
 		b.usage.Attempts = append(b.usage.Attempts, attempt)
 	}

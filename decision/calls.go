@@ -59,7 +59,7 @@ type call struct {
 	held     holdKey          // of the first part
 	charge   *Settled         // nil: open
 	rank     journal.Rank
-	since    time.Time // in the line to leave
+	since    time.Time // when it was filed; then, in the line to leave
 	line     *list.Element
 }
 
@@ -190,7 +190,7 @@ func (cs *calls) file(k *call, at time.Time) {
 		cs.leave(k, at)
 		return
 	}
-	k.held = firstOfParts(k.parts)
+	k.held, k.since = firstOfParts(k.parts), at
 	cs.byHold[k.held] = k
 }
 
@@ -295,14 +295,15 @@ func (cs *calls) ofHold(hold holdKey) *call {
 	return cs.byHold[hold]
 }
 
-// ofID finds the calls of one gateway that have this id, the newest of each app:
-// more than one when several apps use it. A question that is not answered yet is
-// no call.
+// ofID finds the calls of one gateway that have this id: more than one when
+// several apps use it. One that is still being decided is not among them: a
+// report that was taken this early would find nothing held yet, and the hold
+// would then be nobody's.
 func (cs *calls) ofID(name callName) (found []*call) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	for k := cs.byName[name]; k != nil; k = k.sameName {
-		if asked := k.note == nil && k.charge == nil; asked {
+		if deciding := k.note == nil && k.charge == nil; deciding {
 			continue
 		}
 		if !slices.ContainsFunc(found, func(o *call) bool { return o.key == k.key }) {
@@ -310,4 +311,16 @@ func (cs *calls) ofID(name callName) (found []*call) {
 		}
 	}
 	return found
+}
+
+// leaveOld puts in line the calls that were filed longer ago than any is
+// remembered and that nobody settled here: another replica did.
+func (cs *calls) leaveOld(at time.Time) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for _, k := range cs.byHold {
+		if k.line == nil && at.Sub(k.since) >= rememberedFor {
+			cs.leave(k, at)
+		}
+	}
 }

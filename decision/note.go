@@ -73,7 +73,7 @@ func (c *Case) note(p *Plan) note {
 	n := note{
 		DecisionID: c.ID, CallID: c.callID(), At: c.At, RegistryVersion: c.World.Version,
 		Principal: c.principal(), Gateway: c.Request.Gateway, Dialect: string(c.Ask.Dialect),
-		Model: p.Deployments[0].Model, ServiceTier: c.Ask.ServiceTier,
+		Model: p.Deployments[0].Model, ServiceTier: c.Candidates[c.Held.Candidate].Ceiling.Tier,
 		Input: c.Candidates[c.Held.Candidate].Ceiling.Input, MaxOutput: p.Hold.MaxOutputTokens,
 		Answers: c.Candidates[c.Held.Candidate].Ceiling.Answers, HeldNanoUSD: p.Hold.NanoUSD,
 	}
@@ -118,6 +118,11 @@ func (n *note) answered(world *registry.Snapshot, deployment string) bool {
 	}
 	d, ok := world.Deployment(deployment)
 	return ok && d.Model == n.Model
+}
+
+// most is what one try could use at most.
+func (n *note) most() journal.Tokens {
+	return journal.Tokens{Input: n.Input, Output: n.MaxOutput * max(1, n.Answers)}
 }
 
 func (n note) encode() []byte {

@@ -26,11 +26,12 @@ type Candidate struct {
 //
 //	nano-USD(m) = Base + ⌈m × PerMTok ÷ 10⁶⌉   for an output limit of m tokens
 type Ceiling struct {
-	Input       int64 // tokens
-	OutputExtra int64 // output tokens beside the answers
-	Answers     int64 // answers, each as long as m
-	Base        int64 // nano-USD
-	PerMTok     int64 // nano-USD for each million of m, all answers together
+	Input       int64  // tokens
+	OutputExtra int64  // output tokens beside the answers
+	Answers     int64  // answers, each as long as m
+	Base        int64  // nano-USD
+	PerMTok     int64  // nano-USD for each million of m, all answers together
+	Tier        string // the service tier that was priced, "" for the standard one
 }
 
 // place is one deployment the call may go to, with what it would cost there and
@@ -157,7 +158,7 @@ func (s *Service) places(c *Case, deployments []*registry.Deployment, usage llm.
 func candidate(places []place, order []*registry.Deployment, usage llm.Ceiling) Candidate {
 	first := &places[0]
 	k := Candidate{Deployments: order, Demands: first.demands,
-		Ceiling: Ceiling{Input: usage.Input, OutputExtra: usage.OutputExtra, Answers: usage.N}}
+		Ceiling: Ceiling{Input: usage.Input, OutputExtra: usage.OutputExtra, Answers: usage.N, Tier: usage.Tier}}
 	for i := range places {
 		p := &places[i]
 		if !first.covers(p.demands) {

@@ -108,7 +108,7 @@ func (s *Service) callOf(r Report) (*call, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r.CallID != "" && r.CallID != k.key.id {
+		if r.CallID != "" && r.CallID != k.key.id && k.key.id != k.decision {
 			return nil, &ReportError{http.StatusBadRequest, "report_token and call_id are of different calls; send one of them, or both of the same call"}
 		}
 		return k, nil
@@ -118,7 +118,7 @@ func (s *Service) callOf(r Report) (*call, error) {
 	found := s.calls.ofID(callName{r.Gateway, r.CallID})
 	switch len(found) {
 	case 0:
-		return nil, &ReportError{http.StatusNotFound, "no call of this gateway has this call_id, or it was settled more than 24 hours ago"}
+		return nil, &ReportError{http.StatusNotFound, "no answered call of this gateway has this call_id, or it was settled more than 24 hours ago"}
 	case 1:
 		return found[0], nil
 	}
@@ -183,6 +183,11 @@ func (s *Service) reportToken(c *Case, n note) (string, error) {
 		payload, err = c.Held.Token(n.withoutDeployments().encode()).Encode()
 	}
 	if err != nil {
+		// A long id of the gateway's own; another replica will know the call by ours.
+		n.CallID = n.DecisionID
+		payload, err = c.Held.Token(n.withoutDeployments().encode()).Encode()
+	}
+	if err != nil {
 		return "", fmt.Errorf("make the report token: %w", err)
 	}
 	return s.signer.Sign(payload), nil
@@ -215,6 +220,7 @@ func (s *Service) Run(ctx context.Context) error {
 
 // settleOverdue charges what nobody reported: unknown is not zero.
 func (s *Service) settleOverdue(ctx context.Context) {
+	s.calls.leaveOld(s.now())
 	for _, open := range s.ledger.Overdue(s.now()) {
 		if err := s.settleByRule(ctx, open); err != nil && ctx.Err() == nil {
 			s.log.Error("settle by rule", "call", open.CallID, "err", err)
@@ -234,7 +240,13 @@ func (s *Service) settleByRule(ctx context.Context, open ledger.OpenHold) error 
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.charge != nil {
-		return nil
+		// We remember a charge, and the ledger has the hold open all the same. Money
+		// that is out must come back: the fold knows a repeat for what it is.
+		n, err := decodeNote(open.Note)
+		if err != nil {
+			n = note{CallID: open.CallID, At: open.HeldAt}
+		}
+		k = &call{key: k.key, decision: n.DecisionID, note: &n, parts: open.Parts, line: k.line}
 	}
 	_, err := s.post(ctx, k, s.byRule(k, journal.OutcomeUnknown))
 	return err
