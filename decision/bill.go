@@ -127,7 +127,7 @@ var besideTheServiceTier = []string{"fast", "inference_geo_us"}
 // tierOf is the tier an attempt is charged at: the one reported, unless the call
 // asked for something dearer that reports do not name.
 func tierOf(reported, held string) string {
-	if reported == "" || (reported == "standard" || reported == "default") && slices.Contains(besideTheServiceTier, held) {
+	if reported == "" || reported == "unknown" || (reported == "standard" || reported == "default") && slices.Contains(besideTheServiceTier, held) {
 		return held
 	}
 	return reported
