@@ -378,7 +378,7 @@ func (b *Book) endEpoch(ev journal.EpochEnded) error {
 // charged for good.
 func (b *Book) forgetEpoch(ev journal.EpochForgotten) {
 	ep := b.epochs[ev.Epoch]
-	if ep == nil || !ep.idle() {
+	if ep == nil || !ep.idle() || b.now-ep.changedAt <= int64(forgetEpochs) {
 		return
 	}
 	b.leaveQueue(ep)
@@ -438,11 +438,11 @@ func (b *Book) adjust(ev journal.Adjusted) error {
 }
 
 // forgetMeters drops meters that nothing was said of since an offset, and of
-// which nothing can come any more.
+// which nothing can come any more, by log time.
 func (b *Book) forgetMeters(ev journal.MetersForgotten) {
 	for _, name := range ev.Meters {
 		m := b.meters[name]
-		if m == nil || m.changed >= ev.Offset || m.refs > 0 || m.outstanding != 0 || m.suspense != 0 {
+		if m == nil || m.changed >= ev.Offset || m.refs > 0 || m.outstanding != 0 || m.suspense != 0 || !m.forgettable(b.now) {
 			continue
 		}
 		b.removeMeter(m)

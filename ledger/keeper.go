@@ -59,6 +59,9 @@ func (c Config) withDefaults() Config {
 // waitersMost bounds the calls that wait for money; more are refused at once.
 const waitersMost = 4096
 
+// waitersOfOne bounds those of one tenant, so that it cannot keep out the others.
+const waitersOfOne = 1024
+
 // foldBatch is how many entries are folded under one lock, so that a hold in
 // hand never waits for a long tail.
 const foldBatch = 64
@@ -79,7 +82,11 @@ type Keeper struct {
 	mu         sync.Mutex
 	purses     map[string]*purse
 	partitions []partition
-	waiters    []*waiter // first come, first served
+	waiters    []*waiter       // first come, first served
+	lined      map[*purse]bool // with calls in line
+	arrivals   uint64          // calls that ever waited
+	again      rescans         // lines that have to look again
+	looked     []*waiter       // in vain, in this turn
 	turn       uint64
 	sights     []sight // of the candidate looked at last
 	open       map[holdKey]*openHold
@@ -91,6 +98,7 @@ type Keeper struct {
 	flying     map[*purse]bool          // with an ask in flight
 	foreign    map[foreignKey]time.Time // first seen, by our clock
 	left       []*leftBehind            // by earlier epochs in this folder
+	begun      struct{ wall, own time.Time }
 }
 
 // partition is how far one partition of the log is folded.
@@ -115,11 +123,12 @@ func NewKeeper(cfg Config, j Journal, limits Limits, now func() time.Time, log *
 		cfg: cfg, journal: j, limits: limits, now: now, log: log,
 		purses: map[string]*purse{}, open: map[holdKey]*openHold{}, kick: make(chan struct{}, 1),
 		partitions: make([]partition, j.Partitions(journal.TopicLedger)),
-		foreign:    map[foreignKey]time.Time{}, flying: map[*purse]bool{},
+		foreign:    map[foreignKey]time.Time{}, flying: map[*purse]bool{}, lined: map[*purse]bool{},
 	}
 	for i := range k.partitions {
 		k.partitions[i].want = -1
 	}
+	k.begun.wall, k.begun.own = now(), time.Now()
 	k.settled.init()
 	if err := k.openDisk(); err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
@@ -277,7 +286,7 @@ func (k *Keeper) foldLocked(p int32, entries []journal.Entry) (settled []journal
 	for pu := range touched {
 		k.checkFlight(pu)
 	}
-	k.serveWaiters()
+	k.serve(touched, now)
 	for pu := range touched {
 		k.yieldContended(pu)
 	}

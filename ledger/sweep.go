@@ -143,34 +143,30 @@ func (k *Keeper) watchForeign(p *purse, now time.Time, seen map[foreignKey]bool)
 	}
 }
 
-// What is forgotten, and when: meters of calendar windows that ended; rolling
-// meters with nothing in their window; meters of a total that nobody used for 30
-// days, which then begin anew; epochs that ended, with all their corrections, when
-// no report can come any more.
 const (
-	forgetEvery     = time.Minute
-	forgetMost      = 500 // meters an entry
-	forgetEnded     = time.Hour
-	forgetTotal     = 30 * 24 * time.Hour
-	forgetEpochs    = 8 * 24 * time.Hour
-	forgetScanned   = 20_000 // meters a sweep looks at
-	forgetRollingBy = 2      // windows
+	forgetEvery   = time.Minute
+	forgetMost    = 500    // meters an entry
+	forgetScanned = 20_000 // meters a sweep looks at
 )
 
 // forgetOld says what the book may forget. It looks at a bounded part of the
-// meters each time; which part is the map's chance.
+// meters each time; which part is the map's chance. It says nothing when the clock
+// jumped, and what it says the book believes by log time only.
 func (k *Keeper) forgetOld(p *purse, now time.Time) {
 	if now.Sub(p.forgot) < forgetEvery {
 		return
 	}
 	p.forgot = now
+	if !k.steady(now) {
+		return
+	}
 	ev := journal.MetersForgotten{Offset: p.book.offset}
 	scanned := 0
 	for name, m := range p.book.meters {
 		if scanned++; scanned > forgetScanned || len(ev.Meters) == forgetMost {
 			break
 		}
-		if m.refs == 0 && p.hands[name] == nil && m.forgettable(now) {
+		if m.refs == 0 && p.hands[name] == nil && m.forgettable(now.UnixNano()) {
 			ev.Meters = append(ev.Meters, name)
 		}
 	}
@@ -183,23 +179,6 @@ func (k *Keeper) forgetOld(p *purse, now time.Time) {
 			p.outbox = append(p.outbox, journal.EpochForgotten{Epoch: id})
 		}
 	}
-}
-
-// forgettable reports whether a meter has had its time.
-func (m *meter) forgettable(now time.Time) bool {
-	idle := now.UnixNano() - m.changedAt
-	w := m.budget.window
-	switch {
-	case m.name.Unit == journal.UnitConcurrent:
-		return idle > int64(forgetEnded)
-	case w.Rolling > 0:
-		return idle > forgetRollingBy*int64(w.Rolling+slideSkew)+int64(forgetEnded)
-	case w.Every == 0:
-		return idle > int64(forgetTotal)
-	}
-	label, _, _, err := Label(w, m.name.Unit, now.Add(-forgetEnded))
-	// Labels of one calendar sort as their windows follow each other.
-	return err == nil && idle > int64(forgetEnded) && m.name.Label < label
 }
 
 // Shutdown returns what is in hand and writes the snapshot. Run must have ended.

@@ -1,0 +1,123 @@
+package ledger_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/signalbox-dev/signalbox/journal"
+	"github.com/signalbox-dev/signalbox/ledger"
+	"github.com/signalbox-dev/signalbox/registry"
+)
+
+// jumpyClock is a wall clock that somebody sets.
+type jumpyClock struct {
+	mu   sync.Mutex
+	jump time.Duration
+}
+
+func (c *jumpyClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.jump)
+}
+
+func (c *jumpyClock) set(jump time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.jump = jump
+}
+
+// A clock that jumps forward and comes back, the replica's own or the one that
+// the journal in its process shares, does not let a budget be spent twice.
+func TestClockThatJumpsForgetsNothingThatCounts(t *testing.T) {
+	windows := map[string]journal.Window{"month": {Every: journal.EveryMonth}, "total": {}}
+	for name, window := range windows {
+		for _, shared := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", shared with the journal ", shared), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { tellOfAJump(t, window, shared) })
+			})
+		}
+	}
+}
+
+func tellOfAJump(t *testing.T, window journal.Window, shared bool) {
+	w, clock := newWorld(t), &jumpyClock{}
+	if shared {
+		w.journal = journal.NewMemory(2, clock.now)
+	}
+	k, err := ledger.NewKeeper(w.config(), w.journal, w, clock.now, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- k.Run(ctx) }()
+	synctest.Wait()
+	b := w.budget(registry.Budget{Name: "b", Unit: journal.UnitUSD, Amount: 100, Window: window, Per: []string{"session"}})
+	other := w.budget(registry.Budget{Name: "other", Unit: journal.UnitUSD, Amount: 100})
+	pay(t, k, hold(t, k, demand(b, "s", 100)), 100)
+	time.Sleep(15 * time.Second) // Nothing is in hand any more.
+	pay(t, k, hold(t, k, demand(other, "", 1)), 1)
+	time.Sleep(15 * time.Second)
+	clock.set(40 * 24 * time.Hour)
+	time.Sleep(2 * time.Minute)
+	clock.set(0)
+	time.Sleep(2 * time.Minute)
+	if short := refuse(t, k, request(demand(b, "s", 100))); !exhausted(short) {
+		t.Errorf("100 of 100 were spent, and the fold says %+v", short)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// Whoever says it, the fold forgets a meter only when log time has passed its
+// window's end wherever on earth that is.
+func TestFoldForgetsByLogTimeOnly(t *testing.T) {
+	start := time.Date(2026, time.March, 2, 0, 30, 0, 0, time.UTC)
+	for _, c := range []struct {
+		label, per  string
+		window      journal.Window
+		kept, after time.Duration
+	}{
+		{"2026-03-02T00Z", "", journal.Window{Every: journal.EveryHour}, 80 * time.Minute, 100 * time.Minute},
+		{"2026-03-02T00:30Z", "", journal.Window{Every: journal.EveryHour}, 110 * time.Minute, 130 * time.Minute},
+		{"2026-03-02", "", journal.Window{Every: journal.EveryDay}, 50 * time.Hour, 51 * time.Hour},
+		{"2026-W10", "", journal.Window{Every: journal.EveryWeek}, 7 * 24 * time.Hour, 12 * 24 * time.Hour},
+		{"2026-03", "", journal.Window{Every: journal.EveryMonth}, 30 * 24 * time.Hour, 32 * 24 * time.Hour},
+		{"2026-Q1", "", journal.Window{Every: journal.EveryQuarter}, 30 * 24 * time.Hour, 32 * 24 * time.Hour},
+		{"2026", "", journal.Window{Every: journal.EveryYear}, 304 * 24 * time.Hour, 308 * 24 * time.Hour},
+		{"total", "s", journal.Window{}, 29 * 24 * time.Hour, 31 * 24 * time.Hour},
+		{"total", "", journal.Window{}, 900 * 24 * time.Hour, 0},
+		{"nonsense", "", journal.Window{Every: journal.EveryDay}, 900 * 24 * time.Hour, 0},
+	} {
+		t.Run(c.label+c.per, func(t *testing.T) {
+			b := ledger.NewBook("acme")
+			apply := func(after time.Duration, ev journal.Event) {
+				e := journal.Entry{Offset: b.Offset(), At: start.Add(after), Record: journal.Record{Topic: journal.TopicLedger, Key: "acme", Event: ev}}
+				if err := b.Apply(e); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m := journal.Meter{Budget: 1, Unit: journal.UnitUSD, Per: c.per, Label: c.label}
+			apply(0, journal.LimitSet{Budget: 1, Version: 1, Unit: journal.UnitUSD, Window: c.window, Amount: 10})
+			apply(0, journal.Adjusted{ID: "a", Meter: m, Amount: -5})
+			apply(c.kept, journal.MetersForgotten{Meters: []journal.Meter{m}, Offset: 99})
+			if _, ok := b.Meter(m); !ok {
+				t.Errorf("gone after %s", c.kept)
+			}
+			if c.after == 0 {
+				return
+			}
+			apply(c.after, journal.MetersForgotten{Meters: []journal.Meter{m}, Offset: 99})
+			if _, ok := b.Meter(m); ok {
+				t.Errorf("still there after %s", c.after)
+			}
+		})
+	}
+}
