@@ -22,32 +22,75 @@ const linesMost = 256
 // it must have; for the others what they would like, on meters that can give it.
 // One ask is in flight for each key. Of a call's keys the tenant's comes first, so
 // that nothing shared is tied up by a call that its tenant cannot pay.
-func (k *Keeper) askForWaiters(now time.Time) {
-	var asks map[*purse]*asking
-	for _, w := range k.waiters {
-		p, missing, exact := k.missing(w, now)
-		if p == nil || p.flight != nil {
+//
+// It looks at the calls in the lines of these purses, and at those that have just
+// looked in vain; who stands behind one that cannot be asked for is passed over.
+func (k *Keeper) askForWaiters(purses map[*purse]bool, now time.Time) {
+	asks := map[*purse]*asking{}
+	for p := range purses {
+		if p.flight != nil {
 			continue
 		}
-		if asks == nil {
-			asks = map[*purse]*asking{}
+		seen := 0
+		for _, w := range p.line {
+			if w.sought == k.turn || w.stuck(k.turn) {
+				continue
+			}
+			if seen++; seen > callersMost {
+				break
+			}
+			k.askFor(w, asks, now)
 		}
-		a := asks[p]
-		if a == nil {
-			a = &asking{alone: exact}
-			asks[p] = a
-		} else if p.alone {
-			missing = a.shared(missing)
+	}
+	for _, w := range k.looked {
+		if w.queued && w.sought != k.turn {
+			k.askFor(w, asks, now)
 		}
-		for _, m := range missing {
-			a.add(p, m)
-		}
-		a.callers++
-		w.asked = true
 	}
 	for p, a := range asks { // Each purse by itself: the order does not matter.
 		k.sendAsk(p, a, now)
 	}
+}
+
+// callersMost bounds the calls that one ask is for: those behind them ask when it
+// has landed.
+const callersMost = 256
+
+// askFor adds what one call misses to the asks.
+func (k *Keeper) askFor(w *waiter, asks map[*purse]*asking, now time.Time) {
+	w.sought = k.turn
+	p, missing, exact := k.missing(w, now)
+	switch {
+	case p == nil && len(missing) == 0: // It stands behind somebody.
+		for _, h := range w.wants {
+			h.stuck = k.turn
+		}
+		return
+	case p == nil || p.flight != nil:
+		for _, m := range missing {
+			if p == nil || p.flight.queued {
+				m.hand.stuck = k.turn
+			}
+		}
+		return
+	}
+	a := asks[p]
+	if a == nil {
+		a = &asking{alone: exact}
+		asks[p] = a
+	} else if p.alone {
+		missing = a.shared(missing)
+	}
+	for _, m := range missing {
+		a.add(p, m)
+	}
+	a.callers++
+	w.asked = true
+}
+
+// stuck: in this turn somebody before the call could not be asked for.
+func (w *waiter) stuck(turn uint64) bool {
+	return slices.ContainsFunc(w.wants, func(h *hand) bool { return h.stuck == turn })
 }
 
 // asking is an ask in the making.
@@ -91,7 +134,8 @@ type lack struct {
 
 // missing is what a call misses on the first of its keys where it misses
 // anything; nothing when an ask for it would be refused as the last one was. It
-// is exact when the least is what the call's floor costs.
+// is exact when the least is what the call's floor costs. Without a purse it is
+// where such an ask was refused.
 func (k *Keeper) missing(w *waiter, now time.Time) (*purse, []lack, bool) {
 	_, output := k.lookAt(w.req, w.prefer, now, stance{waits: true})
 	if output < w.req.Floor || k.lonely(w) {
@@ -117,7 +161,7 @@ func (k *Keeper) missing(w *waiter, now time.Time) (*purse, []lack, bool) {
 				}
 				unspent, _ := k.balance(p, h, d, now)
 				if p.refused(h, least, unspent) {
-					return nil, nil, false
+					return nil, []lack{{hand: h}}, false
 				}
 			}
 			lacks = append(lacks, lack{hand: h, least: least, want: max(least, most)})
@@ -176,7 +220,7 @@ func (k *Keeper) landed(p *purse) {
 
 // askAhead asks for more before what is in hand is used up, at the rate of late.
 func (k *Keeper) askAhead(p *purse, h *hand, d *Demand, now time.Time) {
-	if p.flight != nil || len(k.waiters) > 0 {
+	if p.flight != nil || len(p.line) > 0 {
 		return
 	}
 	expect := h.rate.expect(aheadFor, now)
@@ -197,7 +241,7 @@ const aheadOfWindow = 3 * time.Second
 // askNextWindows asks for what will be needed when a calendar window ends, so that
 // its first calls need not wait.
 func (k *Keeper) askNextWindows(p *purse, now time.Time) {
-	if p.flight != nil || len(k.waiters) > 0 {
+	if p.flight != nil || len(p.line) > 0 {
 		return
 	}
 	var lines []journal.Ask
@@ -262,8 +306,10 @@ func (k *Keeper) cancelUnwanted() {
 	}
 }
 
+// wanted: there may be a call that waits for all of what an ask is for. With a
+// meter in it that nobody waits for, it was for one that has gone.
 func (p *purse) wanted(f *flight) bool {
-	return slices.ContainsFunc(f.lines, func(l journal.Ask) bool { return p.hand(l.Meter).waiting > 0 })
+	return !slices.ContainsFunc(f.lines, func(l journal.Ask) bool { return p.hand(l.Meter).waiting == 0 })
 }
 
 // flushRetry is the pause after an append that failed.

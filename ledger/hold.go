@@ -26,6 +26,16 @@ type Demand struct {
 // Candidate is one place a call could go, with what it would need there.
 type Candidate struct{ Demands []Demand }
 
+// homeKey is the key that a call is counted on: its tenant's, where it has one.
+func (c *Candidate) homeKey() string {
+	for i := range c.Demands {
+		if key := c.Demands[i].Key; key != journal.SharedKey {
+			return key
+		}
+	}
+	return journal.SharedKey
+}
+
 // HoldRequest asks to hold what a call can cost at most.
 type HoldRequest struct {
 	At     time.Time // the decision's one clock reading

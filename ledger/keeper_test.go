@@ -116,7 +116,7 @@ func request(demands ...ledger.Demand) *ledger.HoldRequest {
 }
 
 // pay settles a held call at a cost on every meter.
-func pay(t *testing.T, k *ledger.Keeper, held ledger.Held, cost int64) ledger.Outcome {
+func pay(t testing.TB, k *ledger.Keeper, held ledger.Held, cost int64) ledger.Outcome {
 	t.Helper()
 	for i := range held.Parts {
 		for j := range held.Parts[i].Charges {

@@ -25,7 +25,8 @@ type view struct {
 type stance struct {
 	waits bool   // it is one of them
 	asked bool   // it asked for more once, and takes what there is
-	turn  uint64 // meters blocked in this turn are waited for by earlier calls
+	n     uint64 // its place: meters that earlier ones wait for are not for it
+	last  bool   // its wait is over: what could still come does not help it
 }
 
 // newcomer is a call that does not wait yet: it passes nobody who does.
@@ -42,7 +43,9 @@ func (k *Keeper) look(req *HoldRequest, now time.Time, st stance) view {
 		case inHand:
 			return view{candidate: i, fits: true, output: output}
 		case askable:
-			return view{candidate: i}
+			if !st.last {
+				return view{candidate: i}
+			}
 		case heldByOthers:
 			if held < 0 {
 				held = i
@@ -138,7 +141,7 @@ func (k *Keeper) lookOn(req *HoldRequest, d *Demand, at sight, now time.Time, st
 	switch {
 	case reach < least:
 		return heldByOthers, reach
-	case h.blocked == st.turn && st.turn != 0, !st.waits && h.waiting > 0:
+	case h.heldUp(st.n), !st.waits && h.waiting > 0:
 		return askable, reach // There may be enough, but somebody came before.
 	}
 	return inHand, reach // Or askable: lookAt knows, by the output.

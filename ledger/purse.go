@@ -19,7 +19,10 @@ type purse struct {
 	leases    map[uint64]*ownLease
 	hands     map[journal.Meter]*hand
 	flight    *flight
-	alone     bool // the next ask is for the first waiter only
+	alone     bool           // the next ask is for the first waiter only
+	line      []*waiter      // with a demand here, first come first
+	lined     map[*hand]bool // with calls in line
+	callers   int            // that wait and have their home here
 	outbox    []journal.Event
 	told      map[int64]int64 // budget → version of the LimitSet that is on its way
 	checked   time.Time       // when we last appended a Checkpoint
@@ -47,11 +50,19 @@ type hand struct {
 	meter   journal.Meter
 	entry   *meter     // the book's; nil until somebody looked it up there
 	draws   []*ownDraw // with anything free, oldest first
-	waiting int        // calls that wait for it
-	blocked uint64     // the turn in which an earlier call waited for it
 	used    time.Time
 	rate    rate
 	refusal refusal
+
+	waiting  int       // calls that wait for it, or would take it
+	line     []*waiter // those, first come first
+	wanted   []*waiter // of those, the ones that wait for a candidate that needs it
+	choosers int       // of those, the ones with another candidate
+	sample   *Demand   // of one of them
+	largest  int64     // no less than any of them needs at least
+	seen     print     // when they last looked
+	again    *rescan   // they are looking again
+	stuck    uint64    // the turn in which it could not be asked for
 }
 
 // refusal is what is remembered of a no, until the fold changes the meter: a
@@ -85,7 +96,7 @@ func (k *Keeper) purse(key string) *purse {
 
 func newPurse(key string, partition int32, book *Book) *purse {
 	return &purse{key: key, partition: partition, book: book,
-		leases: map[uint64]*ownLease{}, hands: map[journal.Meter]*hand{}, told: map[int64]int64{}}
+		leases: map[uint64]*ownLease{}, hands: map[journal.Meter]*hand{}, lined: map[*hand]bool{}, told: map[int64]int64{}}
 }
 
 func (p *purse) hand(m journal.Meter) *hand {

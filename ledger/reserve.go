@@ -10,16 +10,6 @@ import (
 	"github.com/signalbox-dev/signalbox/journal"
 )
 
-// waiter is a call that waits for money.
-type waiter struct {
-	req    *HoldRequest
-	done   chan answer // cap 1
-	prefer int         // the candidate it waits for
-	asked  bool        // an ask for it was sent: it takes what that brought
-	hands  []*hand     // that count it as waiting
-	queued bool
-}
-
 type answer struct {
 	held  Held
 	short []Shortage
@@ -55,7 +45,8 @@ func (k *Keeper) Hold(ctx context.Context, req *HoldRequest) (Held, []Shortage, 
 		case a := <-w.done: // It was given money in this moment: nobody will use it.
 			k.releaseLocked(a.held)
 		default:
-			k.dequeue(w)
+			k.leave(w)
+			k.serve(nil, k.now())
 		}
 		return Held{}, nil, ctx.Err()
 	}
@@ -99,12 +90,16 @@ func (k *Keeper) tryHold(req *HoldRequest) (*waiter, answer) {
 	if err := k.journal.Healthy(); err != nil {
 		return nil, answer{err: fmt.Errorf("%w: %w", ErrJournalUnavailable, err)}
 	}
-	if len(k.waiters) >= waitersMost {
+	if len(k.waiters) >= waitersMost || k.home(req).callers >= waitersOfOne {
 		return nil, answer{short: k.shortages(req, now)}
 	}
 	w := &waiter{req: req, done: make(chan answer, 1), prefer: v.candidate}
 	k.line(w)
-	k.serveWaiters()
+	k.turn++
+	if w.looked = k.turn; !k.lookAgain(w, now) {
+		k.looked = append(k.looked[:0], w)
+		k.askForWaiters(nil, now)
+	}
 	return w, answer{}
 }
 
@@ -128,7 +123,8 @@ func (k *Keeper) available(req *HoldRequest) error {
 	return nil
 }
 
-// lastLook is what a call gets whose wait is over.
+// lastLook is what a call gets whose wait is over: the first candidate that is in
+// hand, though an earlier one might still have come.
 func (k *Keeper) lastLook(w *waiter) answer {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -138,110 +134,76 @@ func (k *Keeper) lastLook(w *waiter) answer {
 	default:
 	}
 	now := k.now()
-	k.dequeue(w)
-	if v := k.look(w.req, now, stance{asked: true}); v.fits {
-		return answer{held: k.take(w.req, &v, now)}
+	defer k.serve(nil, now)
+	v := k.look(w.req, now, stance{waits: true, asked: true, n: w.n, last: true})
+	if v.fits {
+		held := k.take(w.req, &v, now)
+		k.leave(w)
+		return answer{held: held}
 	}
+	k.leave(w)
 	if err := k.journal.Healthy(); err != nil {
 		return answer{err: fmt.Errorf("%w: %w", ErrJournalUnavailable, err)}
 	}
-	k.serveWaiters()
 	return answer{short: k.shortages(w.req, now)}
 }
 
-// dequeue takes a call out of the line.
-func (k *Keeper) dequeue(w *waiter) {
-	if !w.queued {
-		return
-	}
-	k.waiters = slices.DeleteFunc(k.waiters, func(o *waiter) bool { return o == w })
-	w.unline()
-}
+// serveWaiters gives what is in hand to the calls that wait, on all keys.
+func (k *Keeper) serveWaiters() { k.serve(k.lined, k.now()) }
 
-// line puts a call in line on all meters of all its candidates, on each meter
-// once: counted by candidate, a lone call would share what is there with itself.
-func (k *Keeper) line(w *waiter) {
-	w.queued = true
-	k.waiters = append(k.waiters, w)
-	for i := range w.req.Candidates {
-		for j := range w.req.Candidates[i].Demands {
-			if d := &w.req.Candidates[i].Demands[j]; d.enforced() {
-				if h := k.sight(d).hand; !slices.Contains(w.hands, h) {
-					h.waiting++
-					w.hands = append(w.hands, h)
-				}
-			}
-		}
-	}
-}
-
-// unline lets the meters forget a call that waited.
-func (w *waiter) unline() {
-	w.queued = false
-	for _, h := range w.hands {
-		h.waiting--
-	}
-}
-
-// serveWaiters gives what is in hand to the calls that wait, first come first
-// served: a call behind another on any meter does not pass it there. What is
-// still missing is asked for.
-func (k *Keeper) serveWaiters() {
-	if len(k.waiters) == 0 {
-		k.cancelUnwanted()
-		return
-	}
+// serve gives what is in hand to the calls that wait, first come first served: a
+// call behind another on any meter does not pass it there. Only those look again
+// for whom something changed, on the meters of these purses or because somebody
+// left: thousands may wait for one meter, and others must not pay for that. What
+// is still missing is asked for.
+func (k *Keeper) serve(purses map[*purse]bool, now time.Time) {
 	k.turn++
-	now := k.now()
-	waiting := k.waiters[:0]
-	for _, w := range k.waiters {
-		v := k.look(w.req, now, stance{waits: true, asked: w.asked, turn: k.turn})
-		switch {
-		case v.fits:
-			k.answer(w, answer{held: k.take(w.req, &v, now)})
-		case v.hopeless:
-			k.answer(w, answer{short: k.shortages(w.req, now)})
-		default:
-			w.prefer = v.candidate
-			k.blockMeters(w)
-			waiting = append(waiting, w)
+	for p := range purses {
+		k.lookForChanges(p, now)
+	}
+	k.looked = k.looked[:0]
+	for w := k.next(); w != nil; w = k.next() {
+		if !k.lookAgain(w, now) {
+			k.looked = append(k.looked, w)
 		}
 	}
-	clear(k.waiters[len(waiting):])
-	k.waiters = waiting
-	k.askForWaiters(now)
+	k.askForWaiters(purses, now)
+	clear(k.looked)
 	k.cancelUnwanted()
+}
+
+// lookAgain answers a call that waits, if it can.
+func (k *Keeper) lookAgain(w *waiter, now time.Time) bool {
+	v := k.look(w.req, now, stance{waits: true, asked: w.asked, n: w.n})
+	switch {
+	case v.fits:
+		k.answer(w, answer{held: k.take(w.req, &v, now)})
+		return true
+	case v.hopeless:
+		k.answer(w, answer{short: k.shortages(w.req, now)})
+		return true
+	case v.candidate != w.prefer || k.strayed(w):
+		k.want(w, v.candidate)
+	}
+	return false
 }
 
 // answer ends a call's wait.
 func (k *Keeper) answer(w *waiter, a answer) {
-	w.unline()
+	k.leave(w)
 	w.done <- a
 }
 
 // dismissAll ends every wait: with an error, or by looking for calls whose books
 // stopped.
 func (k *Keeper) dismissAll(err error) {
-	waiting := k.waiters[:0]
-	for _, w := range k.waiters {
+	for _, w := range slices.Clone(k.waiters) {
 		cause := err
 		if cause == nil {
 			cause = k.available(w.req)
 		}
-		if cause == nil {
-			waiting = append(waiting, w)
-			continue
-		}
-		k.answer(w, answer{err: cause})
-	}
-	clear(k.waiters[len(waiting):])
-	k.waiters = waiting
-}
-
-func (k *Keeper) blockMeters(w *waiter) {
-	for i := range w.req.Candidates[w.prefer].Demands {
-		if d := &w.req.Candidates[w.prefer].Demands[i]; d.enforced() {
-			k.sight(d).hand.blocked = k.turn
+		if cause != nil {
+			k.answer(w, answer{err: cause})
 		}
 	}
 }

@@ -35,6 +35,7 @@ func TestTokenOfManyMetersIsSmallAndEnough(t *testing.T) {
 		here, stopHere := w.start(w.config())
 		there, stopThere := w.start(w.config())
 		held := hold(t, here, demands...)
+		synctest.Wait() // The other replica has read what was granted.
 		token := held.Token([]byte(strings.Repeat("n", 300)))
 		token.KeyID = "key_0123456789"
 		payload, err := token.Encode()
