@@ -28,6 +28,7 @@ type Book struct {
 	adjusted  map[string]journal.Meter
 
 	turn   uint64 // of serve, to mark blocked meters without a set
+	aging  aging  // provisional charges, oldest first: known from the epochs
 	folded int64  // entries, to compare books at the same ones
 	marks  []mark // the last comparisons we can make; not part of the book
 }
@@ -54,6 +55,7 @@ func (b *Book) Apply(e journal.Entry) error {
 	b.now = max(b.now, e.At.UnixNano())
 
 	err := b.fold(e)
+	b.finish(e.Event)
 	if err == nil {
 		err = b.serve()
 	}
@@ -268,7 +270,10 @@ func (b *Book) settle(ev journal.Settled) error {
 		}
 		old.meter.refs--
 	}
-	ep.settled.put(ev.Hold.N, ev.Rank, after)
+	ep.settled.put(ev.Hold.N, provisional{rank: ev.Rank, charges: after, offset: b.offset, since: b.now})
+	if ev.Rank < journal.RankExact {
+		b.aging.push(aged{ev.Hold, b.offset, b.now})
+	}
 	return nil
 }
 

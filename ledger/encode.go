@@ -15,7 +15,7 @@ import (
 
 // bookFormat is the first number of an encoded book. A program reads its own
 // format only; another one folds the log again.
-const bookFormat = 1
+const bookFormat = 2
 
 // Encode is the whole book as bytes: the same for the same entries, whatever
 // order maps were filled in.
@@ -116,6 +116,8 @@ func (s *settledSet) encode(w *writer, meters map[*meter]uint64) {
 		p := s.provisional[n]
 		w.uint(n)
 		w.uint(uint64(p.rank))
+		w.int(p.offset)
+		w.int(p.since)
 		w.uint(uint64(len(p.charges)))
 		for _, c := range p.charges {
 			w.uint(meters[c.meter])
@@ -167,6 +169,7 @@ func DecodeBook(data []byte) (*Book, error) {
 	b.decodeEpochs(r, meters)
 	b.decodeQueue(r, meters)
 	b.decodeNames(r)
+	b.recallAging()
 	if r.err == nil && len(r.rest) > 0 {
 		r.err = errors.New("bytes are left over")
 	}
@@ -232,7 +235,7 @@ func (s *settledSet) decode(r *reader, meters []*meter) {
 	s.provisional = map[uint64]provisional{}
 	for range r.count() {
 		n := r.uint()
-		p := provisional{rank: journal.Rank(r.uint())}
+		p := provisional{rank: journal.Rank(r.uint()), offset: r.int(), since: r.int()}
 		for range r.count() {
 			p.charges = append(p.charges, charged{meter: r.meterOf(meters), amount: r.int(), at: r.int()})
 		}

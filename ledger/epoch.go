@@ -165,6 +165,8 @@ type settledSet struct {
 type provisional struct {
 	rank    journal.Rank
 	charges []charged
+	offset  int64 // of the book, when it was charged: no two have the same
+	since   int64 // log time
 }
 
 // charged is what one meter was charged, and when.
@@ -197,17 +199,17 @@ func (s *settledSet) rank(n uint64) (journal.Rank, bool) {
 }
 
 // put marks a hold settled.
-func (s *settledSet) put(n uint64, rank journal.Rank, charges []charged) {
-	if rank == journal.RankExact {
+func (s *settledSet) put(n uint64, p provisional) {
+	if p.rank == journal.RankExact {
 		delete(s.provisional, n)
 	} else {
 		if s.provisional == nil {
 			s.provisional = map[uint64]provisional{}
 		}
-		for _, c := range charges {
+		for _, c := range p.charges {
 			c.meter.refs++
 		}
-		s.provisional[n] = provisional{rank, charges}
+		s.provisional[n] = p
 	}
 	if n <= s.low {
 		return

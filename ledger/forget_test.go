@@ -121,3 +121,51 @@ func TestFoldForgetsByLogTimeOnly(t *testing.T) {
 		})
 	}
 }
+
+// Days after the last call nothing is left of sessions: not of those that were
+// refused, not of those charged by estimate, and not of very many.
+func TestNothingIsKeptOfSessionsLongOver(t *testing.T) {
+	hourly := journal.Window{Every: journal.EveryHour}
+	t.Run("refused", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world, k *ledger.Keeper) {
+			b := w.budget(registry.Budget{Name: "session", Unit: journal.UnitUSD, Amount: 10, Per: []string{"session"}, Window: hourly, MaxValues: 20})
+			for i := range 20 {
+				held := hold(t, k, demand(b, fmt.Sprint("s", i), 6))
+				refuse(t, k, request(demand(b, fmt.Sprint("s", i), 6)))
+				pay(t, k, held, 6)
+			}
+			nothingIsLeft(t, k, 4*time.Hour)
+		})
+	})
+	t.Run("charged by estimate", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world, k *ledger.Keeper) {
+			b := w.budget(registry.Budget{Name: "session", Unit: journal.UnitUSD, Amount: 1000, Per: []string{"session"}, Window: hourly})
+			for i := range 50 {
+				held := hold(t, k, demand(b, fmt.Sprint("s", i), 6))
+				s := ledger.Settlement{Parts: held.Parts, Rank: journal.RankEstimate, Outcome: journal.OutcomeFailed}
+				if _, err := k.Settle(t.Context(), s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			nothingIsLeft(t, k, 9*24*time.Hour)
+		})
+	})
+	t.Run("very many", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world, k *ledger.Keeper) {
+			b := w.budget(registry.Budget{Name: "session", Unit: journal.UnitUSD, Amount: 1000, Per: []string{"session"}, Window: hourly})
+			for i := range 3000 {
+				pay(t, k, hold(t, k, demand(b, fmt.Sprint("s", i), 1)), 1)
+			}
+			nothingIsLeft(t, k, 2*time.Hour+5*time.Minute)
+		})
+	})
+}
+
+func nothingIsLeft(t *testing.T, k *ledger.Keeper, after time.Duration) {
+	t.Helper()
+	time.Sleep(after)
+	synctest.Wait()
+	if n := k.Stats().Meters; n != 0 {
+		t.Errorf("%s later there are %d meters", after, n)
+	}
+}

@@ -83,7 +83,8 @@ func (p *purse) returnOld(now time.Time, idleAfter time.Duration) {
 			}
 			return d.free == 0
 		})
-		if len(h.draws) == 0 && h.waiting == 0 && now.Sub(h.used) >= idleAfter && h.refusal.least == 0 {
+		if len(h.draws) == 0 && h.waiting == 0 && now.Sub(h.used) >= idleAfter {
+			// What it remembers of a refusal goes too: else it and its meter would stay.
 			delete(p.hands, h.meter)
 		}
 	}
@@ -146,7 +147,8 @@ func (k *Keeper) watchForeign(p *purse, now time.Time, seen map[foreignKey]bool)
 const (
 	forgetEvery   = time.Minute
 	forgetMost    = 500    // meters an entry
-	forgetScanned = 20_000 // meters a sweep looks at
+	forgetBatch   = 20     // entries a time
+	forgetScanned = 20_000 // meters a time
 )
 
 // forgetOld says what the book may forget. It looks at a bounded part of the
@@ -160,19 +162,24 @@ func (k *Keeper) forgetOld(p *purse, now time.Time) {
 	if !k.steady(now) {
 		return
 	}
-	ev := journal.MetersForgotten{Offset: p.book.offset}
+	var old []journal.Meter
 	scanned := 0
 	for name, m := range p.book.meters {
-		if scanned++; scanned > forgetScanned || len(ev.Meters) == forgetMost {
+		if scanned++; scanned > forgetScanned || len(old) == forgetMost*forgetBatch {
 			break
 		}
 		if m.refs == 0 && p.hands[name] == nil && m.forgettable(now.UnixNano()) {
-			ev.Meters = append(ev.Meters, name)
+			old = append(old, name)
 		}
 	}
-	if len(ev.Meters) > 0 {
-		slices.SortFunc(ev.Meters, compareMeters)
-		p.outbox = append(p.outbox, ev)
+	slices.SortFunc(old, compareMeters)
+	for meters := range slices.Chunk(old, forgetMost) {
+		p.outbox = append(p.outbox, journal.MetersForgotten{Meters: meters, Offset: p.book.offset})
+	}
+	if len(old) == 0 && p.book.ripe(now.UnixNano()) {
+		// It names none, but moves log time where nobody calls any more, so that
+		// charges become final and their meters may be named the next time.
+		p.outbox = append(p.outbox, journal.MetersForgotten{Offset: p.book.offset})
 	}
 	for id, ep := range p.book.epochs {
 		if ep.ended && len(ep.leases) == 0 && now.UnixNano()-ep.changedAt > int64(forgetEpochs) {
