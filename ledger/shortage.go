@@ -6,35 +6,53 @@ import (
 	"github.com/signalbox-dev/signalbox/journal"
 )
 
-// shortages lists what a refused call lacks, on every candidate, each meter once.
-// A candidate that lacks nothing could have been had, had the log answered in
-// time: its own first meter is named, so that the caller is told of the place it
-// could have gone and not only of those that are full.
+// shortages lists what a refused call lacks, each meter once. While one candidate
+// is only held by others, or the log was late with it, only such candidates are
+// named: what is spent on another one is not why the call cannot be had, and a
+// caller told so would give up where it need only wait. When all are hopeless,
+// all that is lacking on any of them is.
 func (k *Keeper) shortages(req *HoldRequest, now time.Time) []Shortage {
 	var short []Shortage
+	hopeless := true
 	seen := map[journal.Meter]bool{}
 	for i := range req.Candidates {
-		lacking := false
-		for j := range req.Candidates[i].Demands {
-			d := &req.Candidates[i].Demands[j]
-			if !d.enforced() {
-				continue
-			}
-			sh, lacks := k.shortage(req, d, now)
-			lacking = lacking || lacks
-			if lacks && !seen[d.Meter] {
-				seen[d.Meter] = true
+		lacking, spent := k.lacking(req, &req.Candidates[i], now)
+		if spent && !hopeless {
+			continue
+		}
+		if !spent && hopeless {
+			hopeless, short = false, nil
+			clear(seen)
+		}
+		for _, sh := range lacking {
+			if !seen[sh.Demand.Meter] {
+				seen[sh.Demand.Meter] = true
 				short = append(short, sh)
 			}
 		}
-		if first := req.Candidates[i].firstEnforced(); !lacking && first != nil && !seen[first.Meter] {
-			seen[first.Meter] = true
-			sh := k.describe(first, req.Floor, now)
-			sh.Late, sh.RetryAfter = true, k.retryHeld()
-			short = append(short, sh)
-		}
 	}
 	return short
+}
+
+// lacking lists what a call lacks on one candidate, and reports whether any of it
+// is spent. A candidate that lacks nothing could have been had, had the log
+// answered in time: its first meter is named, so that the caller is told of the
+// place it could have gone and not only of those that are full.
+func (k *Keeper) lacking(req *HoldRequest, c *Candidate, now time.Time) (short []Shortage, spent bool) {
+	for j := range c.Demands {
+		if d := &c.Demands[j]; d.enforced() {
+			if sh, lacks := k.shortage(req, d, now); lacks {
+				short = append(short, sh)
+				spent = spent || sh.Exhausted
+			}
+		}
+	}
+	if first := c.firstEnforced(); len(short) == 0 && first != nil {
+		sh := k.describe(first, req.Floor, now)
+		sh.Late, sh.RetryAfter = true, k.retryHeld()
+		short = append(short, sh)
+	}
+	return short, spent
 }
 
 func (c *Candidate) firstEnforced() *Demand {
