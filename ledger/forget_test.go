@@ -169,3 +169,42 @@ func nothingIsLeft(t *testing.T, k *ledger.Keeper, after time.Duration) {
 		t.Errorf("%s later there are %d meters", after, n)
 	}
 }
+
+// One partition's fold stopped, at an entry of another tenant: what a dead process
+// had in leases comes back on the others all the same.
+func TestStoppedPartitionDoesNotKeepOthersMoney(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := w.config()
+		c.Dir = t.TempDir()
+		k, stop := w.start(c)
+		b := w.budget(registry.Budget{Name: "b", Unit: journal.UnitUSD, Amount: 100})
+		hold(t, k, demand(b, "", 30)) // Never kept: its answer never left.
+		stop()                        // Killed.
+		stranger := "globex"
+		for w.journal.PartitionFor(journal.TopicLedger, stranger) == w.journal.PartitionFor(journal.TopicLedger, "acme") {
+			stranger += "x"
+		}
+		poison := journal.Record{Topic: journal.TopicLedger, Key: stranger, Event: journal.Unreadable{Why: "rules 9"}}
+		if err := w.journal.Append(t.Context(), poison); err != nil {
+			t.Fatal(err)
+		}
+		again := w.config()
+		again.Dir = c.Dir
+		k, err := ledger.NewKeeper(again, w.journal, w, time.Now, discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- k.Run(ctx) }()
+		time.Sleep(10 * time.Second)
+		if got := balance(t, k, b.Incarnation); got.Outstanding != 0 || got.Suspense != 0 || got.Spent != 0 {
+			t.Errorf("ten seconds later: %+v", got)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

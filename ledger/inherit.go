@@ -81,7 +81,7 @@ const inheritRetry = 500 * time.Millisecond
 // books are read and the spool has sent what they wrote, because their holds'
 // settlements must stand in the log before the money is given to others.
 func (k *Keeper) inherit(ctx context.Context) {
-	for k.Ready() != nil {
+	for !k.readyToInherit() {
 		if !pause(ctx, readyPoll) {
 			return
 		}
@@ -112,6 +112,22 @@ func (k *Keeper) inherit(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// readyToInherit is when all is folded that can be: a partition whose fold stopped
+// must not keep the others' money from coming back.
+func (k *Keeper) readyToInherit() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.fatal != nil {
+		return false
+	}
+	for i := range k.partitions {
+		if k.partitions[i].stopped == nil && k.readyOn(int32(i)) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // forgetSettled drops inherited holds that the books know as settled: another
@@ -170,7 +186,16 @@ func (k *Keeper) endEpoch(ctx context.Context, lb *leftBehind) (done bool, err e
 			return false, err
 		}
 	}
+	if k.anyStopped() {
+		return true, nil // The file stays, for the start that can end the rest.
+	}
 	return true, k.discard(lb)
+}
+
+func (k *Keeper) anyStopped() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.ContainsFunc(k.partitions, func(p partition) bool { return p.stopped != nil })
 }
 
 // mayNotEnd says why what is on disk does not prove that nothing else is open.
@@ -207,7 +232,11 @@ func (k *Keeper) endings(lb *leftBehind) ([]journal.Record, bool) {
 	}
 	var records []journal.Record
 	for _, key := range slices.Sorted(maps.Keys(k.purses)) {
-		ep := k.purses[key].book.epochs[lb.epoch]
+		p := k.purses[key]
+		ep := p.book.epochs[lb.epoch]
+		if k.partitions[p.partition].stopped != nil {
+			continue // It is ended when its partition is folded again.
+		}
 		if ep == nil || ep.ended || ep.queued == nil && len(ep.leases) == 0 {
 			continue
 		}
