@@ -27,16 +27,17 @@ type Book struct {
 	queue     []*ask                  // in log order
 	adjusted  map[string]journal.Meter
 
-	turn   uint64 // of serve, to mark blocked meters without a set
-	aging  aging  // provisional charges, oldest first: known from the epochs
-	folded int64  // entries, to compare books at the same ones
-	marks  []mark // the last comparisons we can make; not part of the book
+	turn     uint64 // of serve, to mark blocked meters without a set
+	aging    aging  // provisional charges, oldest first: known from the epochs
+	folded   int64  // entries, to compare books at the same ones
+	nextMark int64  // in entries folded
+	marks    []mark // the last comparisons we can make; not part of the book
 }
 
 // NewBook is the book of a key of which nothing was ever said.
 func NewBook(key string) *Book {
 	return &Book{
-		key: key, budgets: map[int64]*budget{}, meters: map[journal.Meter]*meter{},
+		key: key, nextMark: markEvery, budgets: map[int64]*budget{}, meters: map[journal.Meter]*meter{},
 		epochs: map[journal.Epoch]*epoch{}, forgotten: map[journal.Epoch]int64{}, adjusted: map[string]journal.Meter{},
 	}
 }

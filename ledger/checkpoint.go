@@ -11,6 +11,10 @@ import (
 // be compared by everyone.
 const markEvery = 1 << 14
 
+// markPerMeter spaces the marks of a large book, so that hashing all of it, near 2 µs
+// a meter, stays a hundredth of the folding. The next mark is part of the book.
+const markPerMeter = 200
+
 // marksMost is how many of them are remembered: a Checkpoint is appended soon
 // after its mark, or not at all.
 const marksMost = 4
@@ -23,9 +27,10 @@ type mark struct {
 }
 
 func (b *Book) mark() {
-	if b.folded%markEvery != 0 {
+	if b.folded < b.nextMark {
 		return
 	}
+	b.nextMark = b.folded + max(markEvery, markPerMeter*int64(len(b.meters)))
 	if len(b.marks) == marksMost {
 		b.marks = append(b.marks[:0], b.marks[1:]...)
 	}

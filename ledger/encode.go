@@ -15,7 +15,7 @@ import (
 
 // bookFormat is the first number of an encoded book. A program reads its own
 // format only; another one folds the log again.
-const bookFormat = 2
+const bookFormat = 3
 
 // Encode is the whole book as bytes: the same for the same entries, whatever
 // order maps were filled in.
@@ -26,6 +26,7 @@ func (b *Book) Encode() []byte {
 	w.int(b.offset)
 	w.int(b.now)
 	w.int(b.folded)
+	w.int(b.nextMark)
 	b.encodeBudgets(w)
 	meters := b.encodeMeters(w)
 	b.encodeEpochs(w, meters)
@@ -163,7 +164,7 @@ func DecodeBook(data []byte) (*Book, error) {
 		return nil, fmt.Errorf("book: format %d, want %d", v, bookFormat)
 	}
 	b := NewBook(r.string())
-	b.offset, b.now, b.folded = r.int(), r.int(), r.int()
+	b.offset, b.now, b.folded, b.nextMark = r.int(), r.int(), r.int(), r.int()
 	b.decodeBudgets(r)
 	meters := b.decodeMeters(r)
 	b.decodeEpochs(r, meters)
