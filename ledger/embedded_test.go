@@ -57,7 +57,10 @@ func TestRestartOverTheEmbeddedJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	k, stop := w.start(w.config())
+	// In the same folder: a life may have ended before it had ended the one before.
+	c := w.config()
+	c.Dir = dir
+	k, stop := w.start(c)
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		got := balance(t, k, b.Incarnation)
 		if got.Spent == 60*100 && got.Outstanding == 0 {
