@@ -30,6 +30,11 @@ func (k *Keeper) openDisk() error {
 	if k.cfg.BootID == "" {
 		k.cfg.BootID = bootID()
 	}
+	if k.cfg.Dir != "" {
+		if err := os.MkdirAll(k.cfg.Dir, 0o700); err != nil {
+			return fmt.Errorf("make the ledger's folder: %w", err)
+		}
+	}
 	left, err := readHoldLogs(k.cfg.Dir)
 	if err != nil {
 		return err

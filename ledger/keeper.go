@@ -21,7 +21,7 @@ const (
 
 // Config is what an operator may set, and what cmd gives from other rooms.
 type Config struct {
-	Dir       string // for the hold log and the snapshot; the caller holds its lock; "": in memory only
+	Dir       string // for the hold log and the snapshot, made if missing; the caller holds its lock; "": in memory only
 	Epoch     journal.Epoch
 	LeaseWait time.Duration // how long a call waits for a lease from the journal
 	HoldWait  time.Duration // how much longer it waits for money that others hold

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -130,9 +129,6 @@ func (b *box) run(name string, loop func(ctx context.Context) error) {
 
 // openFolder takes the data folder for this process alone and starts its epoch.
 func (b *box) openFolder(context.Context) error {
-	if err := os.MkdirAll(b.config.DataDir, 0o700); err != nil {
-		return err
-	}
 	lock, err := folder.Hold(b.config.DataDir)
 	if err != nil {
 		return err

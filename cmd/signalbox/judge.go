@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/decision"
@@ -28,9 +27,6 @@ func (b *box) openLedger(ctx context.Context) (err error) {
 	mode := ledger.ModeLease
 	if decision.FailureMode(c.FailureMode) == decision.FailClosed {
 		mode = ledger.ModeClosed
-	}
-	if err := os.MkdirAll(b.config.path("ledger"), 0o700); err != nil {
-		return err
 	}
 	b.keeper, err = ledger.NewKeeper(ledger.Config{
 		Dir: b.config.path("ledger"), Epoch: b.epoch, Mode: mode, Sync: b.config.Journal.Sync,

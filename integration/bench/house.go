@@ -74,9 +74,6 @@ func newHouse(ctx context.Context) (_ *house, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Mkdir(h.dir+"/ledger", 0o700); err != nil {
-		return nil, err
-	}
 	h.keeper, err = ledger.NewKeeper(ledger.Config{Dir: h.dir + "/ledger", Epoch: epoch, LeaseWait: 5 * time.Second, HoldTTL: 15 * time.Minute,
 		Spool: h.spool, Drain: h.spool.Flush}, h.journal, ledger.LimitsFunc(reg.Snapshot), time.Now, log)
 	if err != nil {
