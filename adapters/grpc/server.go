@@ -62,16 +62,20 @@ func (d *Decisions) Register(s *grpc.Server) *health.Server {
 	return h
 }
 
-// NewServer makes a server with bounds that offers the service. Serving and
-// stopping are the caller's.
-func NewServer(c Config, tls door.TLS) (*grpc.Server, error) {
+// NewServer makes a server with bounds that offers the service, each of whose
+// services is healthy under its own name. Serving, stopping and saying so to who
+// asks for health are the caller's.
+func NewServer(c Config, tls door.TLS) (*grpc.Server, *health.Server, error) {
 	config, err := tls.Config()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	server := grpc.NewServer(Options(config, c.Body, c.Log)...)
-	New(c).Register(server).SetServingStatus(decisionv1.Decisions_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
-	return server, nil
+	h := New(c).Register(server)
+	for service := range server.GetServiceInfo() {
+		h.SetServingStatus(service, healthv1.HealthCheckResponse_SERVING)
+	}
+	return server, h, nil
 }
 
 // maxStreams bounds the calls of one connection. Gateways use few connections

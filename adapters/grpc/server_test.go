@@ -26,7 +26,7 @@ import (
 // serve is a server as cmd makes it, on loopback.
 func serve(t *testing.T, d grpcdoor.Decider, log *slog.Logger, opts ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
-	server, err := grpcdoor.NewServer(grpcdoor.Config{Decider: d, Settler: &adaptertest.Settler{}, Body: 64 << 10, Log: log,
+	server, _, err := grpcdoor.NewServer(grpcdoor.Config{Decider: d, Settler: &adaptertest.Settler{}, Body: 64 << 10, Log: log,
 		Guard: door.Guard{Gateways: adaptertest.Gateways{}, TrustLocal: true}}, door.TLS{})
 	if err != nil {
 		t.Fatal(err)

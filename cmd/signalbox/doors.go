@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"google.golang.org/grpc"
-	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/signalbox-dev/signalbox/adapters/door"
 	doorgrpc "github.com/signalbox-dev/signalbox/adapters/grpc"
@@ -108,16 +106,10 @@ func (b *box) serveHTTP(name, addr string, tls ServerTLS, handler http.Handler) 
 }
 
 func (b *box) serveGRPC(asked asked) error {
-	tls, err := door.TLS(b.config.GRPC.TLS).Config()
+	server, health, err := doorgrpc.NewServer(doorgrpc.Config{Decider: asked, Settler: asked, Body: int64(b.config.Limits.Body), Log: b.log,
+		Guard: door.Guard{Gateways: people{b}, TrustLocal: loopback(b.config.GRPC.Listen)}}, door.TLS(b.config.GRPC.TLS))
 	if err != nil {
 		return fmt.Errorf("grpc.tls: %w", err)
-	}
-	body := int64(b.config.Limits.Body)
-	server := grpc.NewServer(doorgrpc.Options(tls, body, b.log)...)
-	health := doorgrpc.New(doorgrpc.Config{Decider: asked, Settler: asked, Body: body, Log: b.log,
-		Guard: door.Guard{Gateways: people{b}, TrustLocal: loopback(b.config.GRPC.Listen)}}).Register(server)
-	for service := range server.GetServiceInfo() {
-		health.SetServingStatus(service, healthv1.HealthCheckResponse_SERVING) // who probes one service by its name
 	}
 	l, err := listen(b.config.GRPC.Listen)
 	if err != nil {
@@ -147,11 +139,17 @@ type people struct{ b *box }
 
 // GatewayByToken is the gateway that a token (sbg_…) was made for.
 func (p people) GatewayByToken(token string) (string, bool) {
-	key, problem := p.b.registry.Snapshot().Authenticate(p.b.hasher, token, time.Now())
-	if problem != registry.KeyOK || key.Kind != registry.KeyGateway {
+	key, ok := p.keyOf(token, registry.KeyGateway)
+	if !ok {
 		return "", false
 	}
 	return key.Gateway, true
+}
+
+// keyOf is the key of one kind that a token is.
+func (p people) keyOf(token string, kind registry.KeyKind) (*registry.Key, bool) {
+	key, problem := p.b.registry.Snapshot().Authenticate(p.b.hasher, token, time.Now())
+	return key, problem == registry.KeyOK && key.Kind == kind
 }
 
 // KnownGateway reports whether the registry has a gateway of this name.
@@ -166,8 +164,8 @@ func (p people) OperatorByToken(token string) (string, bool) {
 	if first := strings.TrimSpace(os.Getenv("SIGNALBOX_ADMIN_TOKEN")); first != "" && registry.SameSecret(first, token) {
 		return "SIGNALBOX_ADMIN_TOKEN", true
 	}
-	key, problem := p.b.registry.Snapshot().Authenticate(p.b.hasher, token, time.Now())
-	if problem != registry.KeyOK || key.Kind != registry.KeyAdmin {
+	key, ok := p.keyOf(token, registry.KeyAdmin)
+	if !ok {
 		return "", false
 	}
 	return key.ID, true
