@@ -205,11 +205,13 @@ type reader struct {
 
 var errCut = errors.New("note: cut short")
 
+// fail ends the reading: what is taken afterwards is zero.
+func (r *reader) fail(err error) { r.err, r.rest = err, nil }
+
 func (r *reader) varint() int64 {
 	v, n := binary.Varint(r.rest)
 	if n <= 0 {
-		r.err = errCut
-		r.rest = nil
+		r.fail(errCut)
 		return 0
 	}
 	r.rest = r.rest[n:]
@@ -219,8 +221,7 @@ func (r *reader) varint() int64 {
 func (r *reader) uvarint() uint64 {
 	v, n := binary.Uvarint(r.rest)
 	if n <= 0 {
-		r.err = errCut
-		r.rest = nil
+		r.fail(errCut)
 		return 0
 	}
 	r.rest = r.rest[n:]
@@ -230,8 +231,7 @@ func (r *reader) uvarint() uint64 {
 func (r *reader) string() string {
 	n := r.uvarint()
 	if n > uint64(len(r.rest)) || n > math.MaxInt32 {
-		r.err = errCut
-		r.rest = nil
+		r.fail(errCut)
 		return ""
 	}
 	s := string(r.rest[:n])
@@ -242,8 +242,7 @@ func (r *reader) string() string {
 func (r *reader) count() int {
 	n := r.uvarint()
 	if n > maxStrings {
-		r.err = errors.New("note: a list is too long")
-		r.rest = nil
+		r.fail(errors.New("note: a list is too long"))
 		return 0
 	}
 	return int(n)
