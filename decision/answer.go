@@ -53,7 +53,11 @@ type Hold struct {
 	NanoUSD         int64
 	Tokens          int64
 	MaxOutputTokens int64
-	ExpiresAt       time.Time
+	// Attempts is how many tries the hold pays for that may each have been billed:
+	// 1, unless policy asked for more. A try that surely cost nothing (it did not
+	// connect, or was turned away before its first byte) is not counted.
+	Attempts  int
+	ExpiresAt time.Time
 }
 
 // BudgetLeft is the money of the call's tightest budget after this hold.

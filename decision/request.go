@@ -33,6 +33,9 @@ type Report struct {
 	Rank          journal.Rank // 0: exact where usage is given, rule where not
 	// Seen is the output streamed so far, for a call that broke off; -1: unknown.
 	SeenOutputTokens int64
+	// SeenInput is what the provider had said of the prompt before the call broke
+	// off, its Output left 0; nil: nothing, and the bound that was held counts.
+	SeenInput *journal.Tokens
 	LatencyMS        int64
 	TTFTMS           int64
 }

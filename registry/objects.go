@@ -69,6 +69,8 @@ type Provider struct {
 	BaseURL      string // no slash at the end
 	APIVersion   string // azure-openai only
 	Credential   string // the credential's name; never the secret
+	AuthHeader   string // where the credential goes; empty: as the kind has it, see Auth
+	AuthPrefix   string // in front of the credential, in a header of the provider's own
 	OnAbort      string // AbortSeen, …; empty: see above
 	CAFile       string
 	ProxyURL     string

@@ -13,6 +13,8 @@ type Endpoint string
 
 const (
 	ChatCompletions Endpoint = "chat_completions"
+	Responses       Endpoint = "responses"
+	Embeddings      Endpoint = "embeddings"
 	Messages        Endpoint = "messages"
 	Models          Endpoint = "models"       // free
 	CountTokens     Endpoint = "count_tokens" // free
