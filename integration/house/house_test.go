@@ -25,7 +25,7 @@ var rooms = map[string][]string{
 	"cache":     {"journal", "registry"},
 	"decision":  {"journal", "registry", "ledger", "guard", "cache", "vault"},
 	"analytics": {"journal", "registry"},
-	"adapters":  {"decision", "registry", "ledger", "journal", "analytics", "proto"},
+	"adapters":  {"decision", "registry", "ledger", "journal", "vault", "analytics", "proto"},
 	"portal":    {"decision", "registry", "ledger", "journal", "analytics", "adapters", "proto"},
 	"proto":     {},
 	"deploy":    {},
