@@ -75,7 +75,10 @@ type DeploymentFacts struct {
 	// when it is provisioned and last when it is not.
 	PriceRank int  `json:"price_rank"`
 	Priced    bool `json:"priced"`
-	Healthy   bool `json:"healthy"`
+	// Healthy is false while a deployment is known not to answer, or to refuse what
+	// it is sent. It is never a reason to refuse a call: whoever has only this one
+	// place learns from the provider itself that it is away.
+	Healthy bool `json:"healthy"`
 }
 
 // FindingFacts is one kind of thing a guard found, never the thing itself.
@@ -91,14 +94,13 @@ type TimeFacts struct {
 	Date    string `json:"date"`
 }
 
-// deploymentFacts describes the places a call could go. All are healthy: nobody
-// tells us otherwise yet, and gateways fail over by themselves.
-func deploymentFacts(world *registry.Snapshot, deployments []*registry.Deployment, at time.Time) []DeploymentFacts {
+// deploymentFacts describes the places a call could go.
+func (s *Service) deploymentFacts(world *registry.Snapshot, deployments []*registry.Deployment, at time.Time) []DeploymentFacts {
 	facts := make([]DeploymentFacts, len(deployments))
 	costs := make([]int64, len(deployments))
 	for i, d := range deployments {
 		rate, priced := world.Price(d.Name, at)
-		facts[i] = DeploymentFacts{Name: d.Name, Provider: d.Provider, Kind: d.Kind, Region: d.Region, Priced: priced, Healthy: true}
+		facts[i] = DeploymentFacts{Name: d.Name, Provider: d.Provider, Kind: d.Kind, Region: d.Region, Priced: priced, Healthy: s.health.Healthy(d.Name, at)}
 		// One input token to one output token is the shape a price is ranked by:
 		// the rank must not change with the length of the prompt.
 		costs[i] = rate.Input + rate.Output

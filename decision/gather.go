@@ -154,7 +154,7 @@ func (s *Service) facts(c *Case, sub *Subject) Facts {
 			SizeBand: sizeBand(c.Ask.InputTokens), MaxOutput: c.Ask.MaxOutput,
 		},
 		Model:       ModelFacts{Name: c.Ask.Model},
-		Deployments: deploymentFacts(c.World, c.World.Deployments(c.Ask.Model), c.At),
+		Deployments: s.deploymentFacts(c.World, c.World.Deployments(c.Ask.Model), c.At),
 		Findings:    []FindingFacts{},
 		Time:        TimeFacts{Hour: utc.Hour(), Weekday: utc.Weekday().String(), Date: utc.Format("2006-01-02")},
 		Gateway:     c.Request.Gateway,

@@ -36,8 +36,8 @@ type Report struct {
 	// SeenInput is what the provider had said of the prompt before the call broke
 	// off, its Output left 0; nil: nothing, and the bound that was held counts.
 	SeenInput *journal.Tokens
-	LatencyMS        int64
-	TTFTMS           int64
+	LatencyMS int64
+	TTFTMS    int64
 }
 
 // ReportedAttempt is one try before the one that answered.

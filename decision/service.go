@@ -42,6 +42,17 @@ type Names interface {
 	Unnamed(tenant, pseudonym string)
 }
 
+// Health knows which deployments are not worth trying at a moment; what nobody
+// complained of is healthy. health.Board in production.
+type Health interface {
+	Healthy(deployment string, at time.Time) bool
+}
+
+// allHealthy is what is believed where nobody watches.
+type allHealthy struct{}
+
+func (allHealthy) Healthy(string, time.Time) bool { return true }
+
 // FailureMode is what happens to calls when the journal cannot be reached and
 // leases do not last.
 type FailureMode string
@@ -80,6 +91,7 @@ type Parts struct {
 	Recorder Recorder
 	Names    Names
 	Signer   ledger.Signer
+	Health   Health   // nil: all are healthy
 	Observe  Observer // nil: nobody watches
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -95,6 +107,7 @@ type Service struct {
 	recorder Recorder
 	names    Names
 	signer   ledger.Signer
+	health   Health
 	observe  Observer
 	now      func() time.Time
 	newID    func() string
@@ -108,11 +121,14 @@ type Service struct {
 func New(config Config, p Parts) *Service {
 	s := &Service{
 		config: config, registry: p.Registry, hasher: p.Hasher, policy: p.Policy, ledger: p.Ledger,
-		recorder: p.Recorder, names: p.Names, signer: p.Signer, observe: p.Observe,
+		recorder: p.Recorder, names: p.Names, signer: p.Signer, health: p.Health, observe: p.Observe,
 		now: p.Now, newID: newID, log: p.Log, calls: newCalls(config.MaxCalls),
 	}
 	if s.observe == nil {
 		s.observe = nobody{}
+	}
+	if s.health == nil {
+		s.health = allHealthy{}
 	}
 	s.adopt()
 	return s

@@ -33,6 +33,7 @@ type stage struct {
 	answers  []decision.Answer
 	keys     map[string]string // secrets, by app; app-brief expires in an hour
 	ids      map[string]string // of keys, by app
+	down     down
 	hasher   registry.KeyHasher
 	start    func()
 	stop     func() // the ledger and the service, as a crash would
@@ -72,6 +73,11 @@ func (s *spool) Put(recs ...journal.Record) error {
 	return s.journal.Append(context.Background(), recs...)
 }
 
+// down are the deployments that do not answer.
+type down map[string]bool
+
+func (d down) Healthy(deployment string, _ time.Time) bool { return !d[deployment] }
+
 // newStage sets the stage for a story; tamper may put other parts in.
 func newStage(t testing.TB, s story, tamper ...func(*decision.Config, *decision.Parts)) *stage {
 	t.Helper()
@@ -85,7 +91,7 @@ func setStage(t testing.TB, s story, holds string, rest func(*ledger.Keeper), ta
 	ctx, cancel := context.WithCancel(context.Background())
 	var loops sync.WaitGroup
 	run := func(loop func(context.Context) error) { loops.Go(func() { _ = loop(ctx) }) }
-	st := &stage{keys: map[string]string{}, ids: map[string]string{}}
+	st := &stage{keys: map[string]string{}, ids: map[string]string{}, down: down{}}
 	st.stop = func() {}
 	st.close = sync.OnceFunc(func() { cancel(); st.stop(); loops.Wait() })
 	t.Cleanup(st.close)
@@ -144,7 +150,7 @@ func (st *stage) house(t testing.TB, s story, ctx context.Context, holds string,
 			t.Fatal(err)
 		}
 		parts := decision.Parts{Registry: st.registry, Hasher: st.hasher, Policy: policy, Ledger: keeper,
-			Recorder: st.spool, Names: st.names, Signer: ledger.Signer{Current: [32]byte{3}}, Now: now, Log: log}
+			Recorder: st.spool, Names: st.names, Signer: ledger.Signer{Current: [32]byte{3}}, Health: st.down, Now: now, Log: log}
 		for _, change := range tamper {
 			change(&config, &parts)
 		}
@@ -224,6 +230,10 @@ func (st *stage) play(t *testing.T, s step) map[string]any {
 	case s.Crash:
 		st.stop()
 		st.start()
+	case s.Down != "":
+		st.down[s.Down] = true
+	case s.Up != "":
+		delete(st.down, s.Up)
 	case s.Apply != "":
 		st.apply(t, s.Apply)
 	case s.Revoke != "":
@@ -235,7 +245,7 @@ func (st *stage) play(t *testing.T, s step) map[string]any {
 	case s.Report != nil:
 		return st.report(t, *s.Report)
 	default:
-		t.Fatal("a step is decide, report, pass, cut, mend, crash, apply or revoke")
+		t.Fatal("a step is decide, report, pass, cut, mend, crash, down, up, apply or revoke")
 	}
 	return nil
 }

@@ -42,6 +42,8 @@ type step struct {
 	Cut    bool   // the journal can no longer be reached
 	Mend   bool   // it can again
 	Crash  bool   // the process ends without a word, and another begins in its folder
+	Down   string // this deployment no longer answers
+	Up     string // it does again
 	Apply  string // registry file text: what operators change
 	Revoke string // this app's key
 	Want   map[string]any
