@@ -1,0 +1,107 @@
+package llm_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/signalbox-dev/signalbox/decision/llm"
+)
+
+// textsOf are the texts of a body, each as where=value.
+func textsOf(a *llm.Ask) (found []string) {
+	for t := range a.PromptTexts() {
+		value, _ := t.Value(a.Body)
+		found = append(found, t.Where+"="+value)
+	}
+	return found
+}
+
+func TestEveryTextOfThePromptIsFound(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		route llm.Route
+		body  string
+		want  []string
+	}{
+		{"messages", chat, `{"model":"m","messages":[{"role":"system","content":"a"},{"role":"user","name":"bob","content":[{"type":"text","text":"b"},"c"]}],"user":"u","temperature":1}`,
+			[]string{"messages[0].content=a", "messages[1].name=bob", "messages[1].content[0].text=b", "messages[1].content[1]=c"}},
+		{"escapes in keys and texts", chat, `{"model":"m","m\u0065ssages":[{"cont\u0065nt":"\ud83d\ude00\n\u0041"}]}`, []string{"messages[0].content=😀\nA"}},
+		{"pictures, sound and files are none, their names are", chat, `{"model":"m","messages":[{"content":[{"type":"image_url","image_url":{"url":"x","detail":"low"}},
+			{"type":"input_audio","input_audio":{"data":"AA"}},{"type":"file","file":{"file_data":"AA","filename":"cv of bob.pdf"}}]}]}`,
+			[]string{"messages[0].content[2].file.filename=cv of bob.pdf"}},
+		{"tool calls and results", chat, `{"model":"m","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"to\":\"bob\"}"}}]},
+			{"role":"tool","tool_call_id":"c1","content":"done"}]}`,
+			[]string{`messages[0].tool_calls[0].function.arguments={"to":"bob"}`, "messages[1].content=done"}},
+		{"descriptions of tools, and no other part of a schema", chat, `{"model":"m","messages":[],"tools":[{"type":"function","function":{"name":"f","description":"ask bob",
+			"parameters":{"type":"object","properties":{"description":{"type":"string","description":"why","enum":["x"]}}}}}]}`,
+			[]string{"tools[0].*.description=ask bob", "tools[0].*.*.*.description.description=why"}},
+		{"a field that nobody knows", chat, `{"model":"m","messages":[],"documents":[{"id":"1","bob":"a"}]}`, []string{"*[0].*=1", "*[0].*=a"}},
+		{"a predicted output", chat, `{"model":"m","messages":[],"prediction":{"type":"content","content":"a"}}`, []string{"prediction.content=a"}},
+
+		{"system and blocks", messages, `{"model":"m","system":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user","content":[
+			{"type":"tool_use","id":"t","name":"f","input":{"type":"b","bob":["c"]}},{"type":"tool_result","tool_use_id":"t","content":[{"type":"text","text":"d"}]},
+			{"type":"thinking","thinking":"e","signature":"AA"},{"type":"redacted_thinking","data":"AA"}]}],"metadata":{"user_id":"u"}}`,
+			[]string{"system[0].text=a", "messages[0].content[0].input.*=b", "messages[0].content[0].input.*[0]=c", "messages[0].content[1].content[0].text=d", "messages[0].content[2].thinking=e"}},
+		{"a source's data is text if its type says so", messages, `{"model":"m","messages":[{"content":[{"type":"document","title":"a","source":{"data":"b","type":"text"}},
+			{"type":"image","source":{"data":"AA","type":"base64"}},{"type":"image","source":{"type":"url","url":"x"}},{"type":"search_result","source":"c","content":[]}]}]}`,
+			[]string{"messages[0].content[0].title=a", "messages[0].content[0].source.data=b", "messages[0].content[3].source=c"}},
+	} {
+		if got := textsOf(read(t, c.route, c.body)); !slices.Equal(got, c.want) {
+			t.Errorf("%s:\n got %q\nwant %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestAnIteratorThatIsStoppedStops(t *testing.T) {
+	a := read(t, chat, `{"model":"m","messages":[{"content":"a"},{"content":"b"}]}`)
+	for text := range a.PromptTexts() {
+		if text.Where != "messages[0].content" {
+			t.Errorf("went on to %s", text.Where)
+		}
+		break
+	}
+}
+
+// Whatever range of a text is replaced, the body's text is then the text with that
+// range replaced, and nothing else has changed.
+func TestARedactionReplacesWhatWasFound(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		content := rapid.OneOf(anyText(), rapid.Map(anyText(), func(s string) string { return strings.Repeat(s, 60) })).Draw(t, "content")
+		body := `{"model":"m","messages":[{"role":"user","content":` + write(t, content) + `}],"max_tokens":1}`
+		a, p := llm.Parse(chat, []byte(body), true)
+		if p != nil {
+			t.Fatalf("%s: %s", body, p.Message)
+		}
+		for text := range a.PromptTexts() {
+			value, _ := text.Value(a.Body)
+			if value != content {
+				t.Fatalf("%q was read as %q", content, value)
+			}
+			start := rapid.IntRange(0, len(value)).Draw(t, "start")
+			end := rapid.IntRange(start, len(value)).Draw(t, "end")
+			replacement := anyText().Draw(t, "replacement")
+			edit, err := a.Redact(text, start, end, replacement)
+			whole := boundary(value, start) && boundary(value, end)
+			if (err == nil) != whole {
+				t.Fatalf("%d to %d of %q: %v", start, end, value, err)
+			}
+			if err != nil {
+				return
+			}
+			out, err := llm.Apply(a.Body, []llm.Edit{edit})
+			if err != nil {
+				t.Fatalf("%v", err)
+			}
+			var after struct{ Messages []struct{ Content string } }
+			if err := json.Unmarshal(out, &after); err != nil || after.Messages[0].Content != value[:start]+replacement+value[end:] {
+				t.Fatalf("%s became %s (%v)", body, out, err)
+			}
+		}
+	})
+}
+
+func boundary(s string, i int) bool { return i == len(s) || s[i]&0xc0 != 0x80 }
