@@ -19,7 +19,7 @@ const (
 )
 
 // checkBaseURL judges where calls, and the credential with them, would go. It
-// judges what is written; what a host name resolves to is for whoever dials it.
+// judges what is written; what a host name resolves to, whoever dials it asks MayDial.
 func checkBaseURL(text string, allowPrivate bool) (p addressProblem, ok bool) {
 	u, p, ok := parseAddress("base_url", text)
 	if !ok {
@@ -90,7 +90,21 @@ const (
 
 // metadata are names and addresses under which clouds hand credentials to
 // whoever asks from inside. Those that are link-local are refused as such.
-var metadata = []string{"metadata", "metadata.google.internal", "metadata.goog", "fd00:ec2::254", "100.100.100.200", "168.63.129.16"}
+var metadata = []string{"metadata", "metadata.google.internal", "metadata.goog", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "fd00:c1::a9fe:a9fe", "fd00:42::42"}
+
+// metadataRange is where Amazon's machines find theirs: fd00:ec2::254 and others.
+var metadataRange = netip.MustParsePrefix("fd00:ec2::/32")
+
+// privateRanges are those that netip does not count as private: shared by
+// carriers, for protocols' own use, for benchmarks (and the made-up answers of
+// some VPNs), reserved, once site-local, and behind a network's own translator.
+var privateRanges = []netip.Prefix{
+	netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("198.18.0.0/15"),
+	netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("fec0::/10"), ownNAT64,
+}
+
+// ownNAT64 is for translators of a network's own (RFC 8215).
+var ownNAT64 = netip.MustParsePrefix("64:ff9b:1::/48")
 
 // hostReach refuses hosts that no provider has, and says how far the others are.
 func hostReach(what string, u *url.URL) (reach, addressProblem, bool) {
@@ -102,27 +116,41 @@ func hostReach(what string, u *url.URL) (reach, addressProblem, bool) {
 	if err != nil {
 		return nameReach(what, host)
 	}
-	ip = embedded(ip)
-	switch {
-	case ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast() || ip.Zone() != "":
-		return 0, addressProblem{fmt.Sprintf("%s names the link-local address %s, where a cloud's own credentials are served", what, host), wantPublic}, false
-	case ip.IsUnspecified() || ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return 0, addressProblem{fmt.Sprintf("%s names %s, which is no single host", what, host), wantPublic}, false
-	case slices.Contains(metadata, ip.String()):
-		return 0, addressProblem{fmt.Sprintf("%s names %s, where a cloud's own credentials are served", what, host), wantPublic}, false
-	case ip.IsLoopback():
-		return loopback, addressProblem{}, true
-	case ip.IsPrivate() || netip.MustParsePrefix("100.64.0.0/10").Contains(ip):
-		return private, addressProblem{}, true
+	reach, refused := addressReach(ip, host)
+	if refused != "" {
+		return 0, addressProblem{what + " names " + refused, wantPublic}, false
 	}
-	return public, addressProblem{}, true
+	return reach, addressProblem{}, true
 }
 
-// embedded is the IPv4 address inside an IPv6 one that only carries it.
+// addressReach says how far an address is away, or why nobody may have it for a
+// provider: refused names it as it is shown.
+func addressReach(ip netip.Addr, shown string) (_ reach, refused string) {
+	inner := embedded(ip)
+	switch {
+	case !ip.IsValid():
+		return 0, shown + ", which is no address"
+	case inner.IsLinkLocalUnicast() || inner.IsLinkLocalMulticast() || ip.Zone() != "":
+		return 0, "the link-local address " + shown + ", where a cloud's own credentials are served"
+	case inner.IsMulticast() || inner == netip.IPv6Unspecified() || inner.Is4() && (inner.As4()[0] == 0 || inner == netip.AddrFrom4([4]byte{255, 255, 255, 255})):
+		return 0, shown + ", which is no single host"
+	case slices.Contains(metadata, inner.String()) || metadataRange.Contains(inner):
+		return 0, shown + ", where a cloud's own credentials are served"
+	case inner.IsLoopback():
+		return loopback, ""
+	case inner.IsPrivate() || slices.ContainsFunc(privateRanges, func(p netip.Prefix) bool { return p.Contains(inner) || p.Contains(ip) }):
+		return private, ""
+	}
+	return public, ""
+}
+
+// embedded is the IPv4 address inside an IPv6 one that only carries it: mapped,
+// translated (RFC 6052), 6to4, and IPv4-compatible, which some still route.
 func embedded(ip netip.Addr) netip.Addr {
 	if ip = ip.Unmap(); ip.Is6() {
 		b := ip.As16()
-		if netip.MustParsePrefix("64:ff9b::/96").Contains(ip) {
+		compatible := [12]byte(b[:12]) == [12]byte{} && ip != netip.IPv6Unspecified() && ip.WithZone("") != netip.IPv6Loopback()
+		if compatible || netip.MustParsePrefix("64:ff9b::/96").Contains(ip) || ownNAT64.Contains(ip) {
 			return netip.AddrFrom4([4]byte(b[12:]))
 		}
 		if netip.MustParsePrefix("2002::/16").Contains(ip) {
@@ -148,4 +176,52 @@ func nameReach(what, host string) (reach, addressProblem, bool) {
 		return loopback, addressProblem{}, true
 	}
 	return public, addressProblem{}, true
+}
+
+// MayDial judges an address that base_url's host name has led to, just before it
+// is dialled: a name that was harmless when it was applied can be made to lead
+// anywhere later (DNS rebinding), and the credential goes there. Ask it of the
+// very address that is connected to, not of one looked up before.
+//
+// Where calls go through proxy_url the address dialled is the proxy's, which is
+// for MayDialProxy; what the proxy then dials is for the proxy to judge.
+func (p *Provider) MayDial(ip netip.Addr) error {
+	reach, refused := addressReach(ip, ip.String())
+	if refused != "" {
+		return p.leads("base_url", p.BaseURL, refused, "mend the name, or write another base_url")
+	}
+	u, err := url.Parse(p.BaseURL)
+	if err != nil { // it was checked when it was applied
+		return fmt.Errorf("provider %s: base_url is not an address", p.Name)
+	}
+	written, _, ok := hostReach("base_url", u)
+	local := ok && written == loopback
+	switch {
+	case p.AllowPrivate:
+		return nil
+	case reach == private:
+		return p.leads("base_url", p.BaseURL, "the private address "+ip.String(), wantPrivate)
+	case reach == loopback && !local:
+		return p.leads("base_url", p.BaseURL, ip.String()+", which is this machine itself", wantPrivate)
+	case reach != loopback && u.Scheme != "https":
+		return p.leads("base_url", p.BaseURL, ip.String()+", which is not this machine, and nothing would be encrypted", wantHTTPS)
+	}
+	return nil
+}
+
+// MayDialProxy judges an address that proxy_url's host name has led to. It may
+// be private: proxies are.
+func (p *Provider) MayDialProxy(ip netip.Addr) error {
+	if _, refused := addressReach(ip, ip.String()); refused != "" {
+		return p.leads("proxy_url", p.ProxyURL, refused, "mend the name, or write another proxy_url")
+	}
+	return nil
+}
+
+func (p *Provider) leads(field, address, to, want string) error {
+	host := ""
+	if u, err := url.Parse(address); err == nil {
+		host = u.Hostname() // not more of it: an old registry may hold what a new one refuses
+	}
+	return fmt.Errorf("provider %s: %s %s leads to %s; %s", p.Name, field, host, to, want)
 }

@@ -173,6 +173,9 @@ func (c *checker) provider(id objectID, p *Provider) {
 			c.problem(id, spot{field: "proxy_url"}, bad.want, "%s", bad.what)
 		}
 	}
+	if field, bad, ok := p.checkAuth(); !ok {
+		c.problem(id, spot{field: field}, bad.want, "%s", bad.what)
+	}
 	switch azure := p.Kind == ProviderAzureOpenAI; {
 	case p.Kind == "":
 	case azure && p.APIVersion == "" && !c.says(id, "api_version") && p.BaseURL != "" && !strings.HasSuffix(p.BaseURL, "/openai/v1"):

@@ -22,6 +22,8 @@ func readProvider(m *mapping) value {
 	p.BaseURL = strings.TrimRight(m.text("base_url", maxURL, true), "/")
 	p.APIVersion = m.text("api_version", maxName, false)
 	p.Credential = m.credential("credential")
+	p.AuthHeader = strings.ToLower(m.text("auth_header", maxHeader, false)) // one spelling: their case says nothing
+	p.AuthPrefix = m.text("auth_prefix", maxHeader, false)
 	p.OnAbort = m.choice("on_abort", false, AbortSeen, AbortCeiling, AbortDrain)
 	p.CAFile = m.text("ca_file", maxURL, false)
 	p.ProxyURL = m.text("proxy_url", maxURL, false)
@@ -63,11 +65,13 @@ func (p *Provider) body() any {
 		BaseURL      string `json:"base_url"`
 		APIVersion   string `json:"api_version,omitempty"`
 		Credential   string `json:"credential,omitempty"`
+		AuthHeader   string `json:"auth_header,omitempty"`
+		AuthPrefix   string `json:"auth_prefix,omitempty"`
 		OnAbort      string `json:"on_abort,omitempty"`
 		CAFile       string `json:"ca_file,omitempty"`
 		ProxyURL     string `json:"proxy_url,omitempty"`
 		AllowPrivate bool   `json:"allow_private,omitempty"`
-	}{p.Name, p.Kind, p.BaseURL, p.APIVersion, p.Credential, p.OnAbort, p.CAFile, p.ProxyURL, p.AllowPrivate}
+	}{p.Name, p.Kind, p.BaseURL, p.APIVersion, p.Credential, p.AuthHeader, p.AuthPrefix, p.OnAbort, p.CAFile, p.ProxyURL, p.AllowPrivate}
 }
 
 // Spellings of the field that limits output.
