@@ -17,7 +17,7 @@ const maxDeployments = 4096
 // Sign is what one try at a deployment showed.
 type Sign struct {
 	Status int         // 0: no answer came, which says nothing unless Failed
-	Header http.Header // of the answer; nil: not known. Rate-limit headers and Retry-After are read
+	Header http.Header // of the answer, in canonical form; nil: not known. Rate-limit headers and Retry-After are read
 	Failed bool        // it did not connect, timed out, or broke off; not that the caller hung up
 	// Began is when the try began; zero: not known. With it, what was under way
 	// when a deployment went out is not taken for news of how it is since.

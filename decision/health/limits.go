@@ -4,7 +4,6 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -41,7 +40,7 @@ func (s Sign) read(at time.Time) reading {
 	case s.Status == http.StatusTooManyRequests:
 		r.says, r.pause = limited, asked
 		if !said {
-			r.pause = exhausted(s.Header, at)
+			r.pause = exhausted(s.Header, true, at)
 		}
 	case said && (s.Status == http.StatusServiceUnavailable || s.Status == statusOverloaded):
 		r.says, r.pause = limited, asked
@@ -51,7 +50,7 @@ func (s Sign) read(at time.Time) reading {
 		if s.Status >= 200 && s.Status < 300 {
 			r.says = good
 		}
-		if pause := exhausted(s.Header, at); pause > 0 {
+		if pause := exhausted(s.Header, false, at); pause > 0 {
 			r.says, r.pause = limited, pause
 		}
 	}
@@ -62,18 +61,18 @@ func (s Sign) read(at time.Time) reading {
 // OpenAI's and Azure's services send and OpenAI's SDKs prefer, or Retry-After in
 // seconds or as a date (RFC 9110, 10.2.3).
 func retryAfter(h http.Header, at time.Time) (time.Duration, bool) {
-	if d, ok := number(h.Get("Retry-After-Ms"), time.Millisecond); ok {
-		return d, true
+	if d, ok := number(first(h, "Retry-After-Ms"), time.Millisecond); ok {
+		return max(d, minPause), true
 	}
-	text := h.Get("Retry-After")
-	if text == "" {
-		return 0, false
-	}
+	text := first(h, "Retry-After")
 	if d, ok := number(text, time.Second); ok {
-		return d, true
+		return max(d, minPause), true
+	}
+	if text == "" {
+		return 0, false // nearly always; what follows makes an error of it
 	}
 	if date, err := http.ParseTime(text); err == nil {
-		return atLeast(date.Sub(clock(h, at))), true
+		return max(date.Sub(clock(h, at)), minPause), true
 	}
 	return 0, false
 }
@@ -103,56 +102,74 @@ var dates = []pair{
 // exhausted is how long until the limits of which nothing remains are there
 // again, the longest of them; 0 where something remains of each, or where it is
 // not said until when.
-func exhausted(h http.Header, at time.Time) time.Duration {
+//
+// An answer that refuses for a limit means one of which it does not say how much
+// remains, too: Azure's services leave the figure out at times, or send -1.
+func exhausted(h http.Header, refused bool, at time.Time) time.Duration {
 	if len(h) == 0 {
 		return 0
 	}
 	var longest time.Duration
 	for _, p := range spans {
-		if h.Get(p.remaining) == "0" {
-			longest = max(longest, span(h.Get(p.reset)))
+		if usedUp(first(h, p.remaining), refused) {
+			longest = max(longest, span(first(h, p.reset)))
 		}
 	}
 	for _, p := range dates {
-		if h.Get(p.remaining) != "0" {
+		text := first(h, p.reset)
+		if text == "" || !usedUp(first(h, p.remaining), refused) {
 			continue
 		}
-		if reset, err := time.Parse(time.RFC3339, h.Get(p.reset)); err == nil {
-			longest = max(longest, atLeast(reset.Sub(clock(h, at))))
+		if reset, err := time.Parse(time.RFC3339, text); err == nil {
+			longest = max(longest, reset.Sub(clock(h, at)))
 		}
 	}
 	return longest
 }
 
-// span reads "6m0s" and the bare seconds that some services send.
+func usedUp(remaining string, refused bool) bool {
+	return remaining == "0" || refused && (remaining == "" || remaining[0] == '-')
+}
+
+// span reads "6m0s", and the bare seconds that Azure's services send.
 func span(text string) time.Duration {
-	if d, err := time.ParseDuration(strings.TrimSpace(text)); err == nil {
-		return atLeast(d)
+	if d, ok := number(text, time.Second); ok {
+		return d
 	}
-	d, _ := number(text, time.Second)
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0
+	}
 	return d
 }
 
-// number reads a figure of a unit. What is not a figure is none; what no duration
-// holds is a long one.
+// first is a header's first value. Names here are in canonical form, and so are
+// the headers that net/http reads; Get would spell each of them anew.
+func first(h http.Header, name string) string {
+	if values := h[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// number reads a figure of a unit. What is not a figure is none, and a figure
+// that no duration holds is a day: far beyond any bound.
 func number(text string, unit time.Duration) (time.Duration, bool) {
 	if text == "" {
 		return 0, false
 	}
-	f, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsNaN(f) || f < 0 {
 		return 0, false
 	}
-	return atLeast(time.Duration(min(f, float64(time.Hour*24/unit)) * float64(unit))), true
+	const day = 24 * time.Hour
+	return time.Duration(min(f*float64(unit), float64(day))), true
 }
-
-// atLeast keeps a moment that is past, or now, from being taken for none said.
-func atLeast(d time.Duration) time.Duration { return max(d, minPause) }
 
 // clock is the moment that a date in the answer is compared with: the provider's
 // own, where it says, because either clock may be wrong.
 func clock(h http.Header, at time.Time) time.Time {
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+	if date, err := http.ParseTime(first(h, "Date")); err == nil {
 		return date
 	}
 	return at
