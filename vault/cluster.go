@@ -35,13 +35,22 @@ const (
 
 // ClusterSecret is the one secret that all replicas share, and the one before it
 // while it is being replaced.
-type ClusterSecret struct {
+//
+// The bytes stand behind a pointer: fmt calls no method on an unexported field of
+// what it prints, and shows the address of a pointer that it finds there.
+type ClusterSecret struct{ keys *clusterKeys }
+
+type clusterKeys struct {
 	current     [secretSize]byte
 	previous    [secretSize]byte
 	hasPrevious bool
 }
 
-// String, GoString, LogValue and MarshalJSON hide the secret.
+// Format hides the secret from every verb of fmt; a String alone leaves it open
+// to %d.
+func (c ClusterSecret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
+// String hides the secret where fmt is not asked.
 func (c ClusterSecret) String() string { return redacted }
 
 // GoString hides the secret from %#v.
@@ -55,14 +64,14 @@ func (c ClusterSecret) MarshalJSON() ([]byte, error) { return []byte(`"` + redac
 
 // Derive is the secret for one purpose: HKDF-SHA256 (RFC 5869) of the cluster
 // secret, no salt, the purpose as info.
-func (c ClusterSecret) Derive(purpose string) [32]byte { return derive(c.current, purpose) }
+func (c ClusterSecret) Derive(purpose string) [32]byte { return derive(c.keys.current, purpose) }
 
 // DerivePrevious is Derive under the secret before this one, if there is one.
 func (c ClusterSecret) DerivePrevious(purpose string) ([32]byte, bool) {
-	if !c.hasPrevious {
+	if !c.keys.hasPrevious {
 		return [32]byte{}, false
 	}
-	return derive(c.previous, purpose), true
+	return derive(c.keys.previous, purpose), true
 }
 
 func derive(secret [secretSize]byte, purpose string) (out [32]byte) {
@@ -133,30 +142,30 @@ func ParseClusterSecret(text string) (ClusterSecret, error) {
 
 // parse never repeats what it read: a broken secret is still a secret.
 func parse(data []byte) (ClusterSecret, error) {
-	var c ClusterSecret
 	if len(data) > maxFile {
-		return c, fmt.Errorf("is longer than %d bytes: want one or two lines, each 32 bytes in base64", maxFile)
+		return ClusterSecret{}, fmt.Errorf("is longer than %d bytes: want one or two lines, each 32 bytes in base64", maxFile)
 	}
 	lines := bytes.Split(bytes.TrimRight(data, "\r\n"), []byte("\n"))
 	if len(lines) > 2 {
-		return c, fmt.Errorf("has %d lines: want the secret, and on a second line the one before it", len(lines))
+		return ClusterSecret{}, fmt.Errorf("has %d lines: want the secret, and on a second line the one before it", len(lines))
 	}
+	var k clusterKeys
 	for i, line := range lines {
 		b, err := base64.StdEncoding.Strict().DecodeString(string(bytes.TrimRight(line, "\r")))
 		if err != nil || len(b) != secretSize {
 			return ClusterSecret{}, fmt.Errorf("line %d is not 32 bytes in base64: 44 characters that end in \"=\"", i+1)
 		}
 		if i == 0 {
-			copy(c.current[:], b)
+			copy(k.current[:], b)
 			continue
 		}
-		copy(c.previous[:], b)
-		c.hasPrevious = true
+		copy(k.previous[:], b)
+		k.hasPrevious = true
 	}
-	if c.current == [secretSize]byte{} || c.hasPrevious && c.previous == [secretSize]byte{} {
+	if k.current == [secretSize]byte{} || k.hasPrevious && k.previous == [secretSize]byte{} {
 		return ClusterSecret{}, errors.New("is all zeros: want 32 random bytes in base64")
 	}
-	return c, nil
+	return ClusterSecret{&k}, nil
 }
 
 // makeFile writes a new secret beside the file and links it into place: the name

@@ -163,6 +163,7 @@ func TestSecretsHideThemselves(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := fmt.Sprintf("%s %v %+v %#v %s %s", c, c, c, c, j, logged.String())
+	all += fmt.Sprintf("%d %x %X %q %v %p %+v %#v %d", c, c, c, c, &c, &c, struct{ inside vault.ClusterSecret }{c}, struct{ inside vault.ClusterSecret }{c}, []vault.ClusterSecret{c})
 	for _, shown := range []string{"165", "a5a5", "A5A5", "0xa5", base64.StdEncoding.EncodeToString(raw)[:12]} {
 		if strings.Contains(all, shown) {
 			t.Errorf("%q is shown in %s", shown, all)
