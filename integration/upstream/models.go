@@ -14,7 +14,8 @@ func (x *exchange) models() error {
 	}
 	var data []map[string]any
 	for _, name := range listed {
-		data = append(data, map[string]any{"type": "model", "id": name, "display_name": name, "created_at": "2025-09-29T00:00:00Z"})
+		data = append(data, map[string]any{"type": "model", "id": name, "display_name": name, "created_at": "2025-09-29T00:00:00Z",
+			"lifecycle": "active", "line": nil, "max_input_tokens": 200000, "max_tokens": 64000})
 	}
 	return x.json(map[string]any{"data": data, "has_more": false, "first_id": listed[0], "last_id": listed[len(listed)-1]})
 }

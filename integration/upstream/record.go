@@ -17,18 +17,20 @@ const (
 
 // Call is one call as the provider saw it.
 type Call struct {
-	Method, Path, Query string
-	Header              http.Header
-	Body                string
-	Model               string // the model asked for, or Azure's deployment
-	Status              int    // what it answered
+	Method string      `json:"method"`
+	Path   string      `json:"path"`
+	Query  string      `json:"query"`
+	Header http.Header `json:"header"`
+	Body   string      `json:"body"`
+	Model  string      `json:"model"`  // the model asked for, or Azure's deployment
+	Status int         `json:"status"` // what it answered
 	// Usage is what it billed: what was generated until the call ended, or until
 	// it noticed that nobody read any more. Refused calls are billed nothing.
-	Usage journal.Tokens
+	Usage journal.Tokens `json:"usage"`
 	// Completed: the whole answer was written. A cut, an error event and a caller
 	// that hung up are not.
-	Completed bool
-	Took      time.Duration
+	Completed bool          `json:"completed"`
+	Took      time.Duration `json:"took"`
 }
 
 // record keeps the newest calls, and sums of all.

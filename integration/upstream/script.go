@@ -52,7 +52,7 @@ func (s steer) write(o order) script {
 	w.calls = nil
 	total := s.output
 	if total < 0 {
-		total = length(w.seed, min(limit, naturalEnd))
+		total = s.thought(o) + length(w.seed, min(limit, naturalEnd))
 	}
 	w.cut = total >= limit
 	total = min(total, limit)
