@@ -11,7 +11,7 @@ import (
 // What is kept of the calls, the newest.
 const (
 	keptCalls = 20_000
-	keptBytes = 64 << 20 // of their bodies
+	keptBytes = 16 << 20 // of their bodies
 	keptNames = 1_000    // models with a sum of their own
 )
 
