@@ -29,7 +29,8 @@ func (r *reader) messagesField(name string) *Problem {
 	case "model":
 		return r.model()
 	case "messages":
-		return r.within(&a.history, func() *Problem { return r.promptArray(r.message) })
+		a.prompted = true
+		return r.promptArray(r.message)
 	case "system":
 		return r.systemPrompt()
 	case "max_tokens":
@@ -73,7 +74,7 @@ func (r *reader) messagesField(name string) *Problem {
 // may stand before or behind messages, but always comes first there.
 func (r *reader) systemPrompt() *Problem {
 	r.cost += perMessage
-	r.turn(true)
+	r.turn(system)
 	r.prompt = true
 	p := r.content(r.block)
 	r.prompt = false
@@ -214,9 +215,8 @@ func (r *reader) thinking() *Problem {
 func (r *reader) thinkingBudget() *Problem {
 	n, said, at, p := r.whole(0, maxCount)
 	if said {
-		a := r.ask
-		a.Thinking, a.budget = n, at
-		a.MinOutput = min(n, leastThinking) + 1
+		r.ask.Thinking = n
+		r.budget(budget{at: at, value: n, least: leastThinking})
 	}
 	return p
 }

@@ -36,11 +36,15 @@ type Ask struct {
 	// and files by rule, and what templates add. What the body only refers to is
 	// not in it but in Unbounded.
 	InputTokens int64
-	N           int64 // answers asked for; each may be as long as the output limit
+	TokenIDs    int64 // of InputTokens, what is token ids already: nobody can read text in them
+	N           int64 // answers asked for, each may be as long as the output limit; 0: an embedding
 	MaxOutput   int64 // output tokens of one answer, as asked; 0: not said
 	MinOutput   int64 // the least output limit with which this body stays valid; at least 1
-	NoOutput    bool  // max_tokens is 0: Anthropic fills its cache and writes nothing
+	NoOutput    bool  // nothing is written: an embedding, or max_tokens is 0 to fill Anthropic's cache
 	Thinking    int64 // thinking.budget_tokens
+	// Background: the answer goes on at the provider when the call is over, and the
+	// call's own answer tells no usage unless it is a stream that is read to its end.
+	Background bool
 	// ExtraOutput bounds what is billed as output beside each answer: a predicted
 	// output's rejected tokens, thinking that the limit does not cover.
 	ExtraOutput int64
@@ -54,7 +58,7 @@ type Ask struct {
 	// Unbounded is what is billed but not bounded by the body, in body order.
 	Unbounded []Unbounded
 
-	Messages, Tools, Images, Files int
+	Messages, Tools, Images, Files int // messages, or the items of a response, or the inputs of an embedding
 
 	User             string // OpenAI user; Anthropic metadata.user_id without its session
 	SafetyIdentifier string // OpenAI
@@ -65,23 +69,26 @@ type Ask struct {
 
 	opening    int // where the first field stands, just behind the body's brace
 	limits     []limit
-	budget     span // the number of thinking.budget_tokens; empty: none
+	budgets    []budget
 	usage      usageSpans
 	predicts   bool  // prediction is there
 	aside      int64 // of ExtraOutput, what is thinking
 	imageCost  int64
-	history    span // the value of messages
-	breakpoint bool // an explicit cache breakpoint stands in the prompt
-	explicit   bool // OpenAI: only explicit breakpoints write the cache
+	prompted   bool  // a prompt is there: messages, an input, or what refers to one
+	toolCalls  int64 // max_tool_calls: of all the provider's tools together
+	breakpoint bool  // an explicit cache breakpoint stands in the prompt
+	explicit   bool  // OpenAI: only explicit breakpoints write the cache
 }
 
 // Unbounded is one thing that is billed but that the body does not bound.
 type Unbounded struct {
 	Field string // the key path: tools[2].type
 	Kind  Kind
-	Max   int64  // how often at most, where the body says so; 0: it does not
-	Tier  string // of KindTier: its name in prices
-	Why   string
+	Max   int64 // how often at most, where the body says so; 0: it does not
+	// Together: Max is not this one's alone, but of all that say so.
+	Together bool
+	Tier     string // of KindTier: its name in prices
+	Why      string
 }
 
 // Kind says how an Unbounded thing is billed, and so how it may be held.
@@ -93,6 +100,9 @@ const (
 	// KindTool is run by the provider: the model reads its prompt again after each
 	// use. Held at Max uses, each with the model's context, or not at all.
 	KindTool Kind = "tool"
+	// KindRun runs the model Max times more over its prompt, with no fee, for a text
+	// of its own that the caller's output limit does not bound but the model's does.
+	KindRun Kind = "run"
 	// KindTier bills the whole call at another price.
 	KindTier Kind = "tier"
 	// KindMedia is sound or video, in or out, billed by a price of its own.
@@ -112,8 +122,17 @@ func (s span) array() [2]int { return [2]int{s.start, s.end} }
 // limit is one spelling of the output limit where it stands in the body.
 type limit struct {
 	field string
+	key   span  // of the name, with its quotes
 	at    span  // of the value
 	value int64 // 0: null
+}
+
+// budget is one spelling of a budget for thinking where it stands in the body.
+type budget struct {
+	at     span
+	value  int64
+	least  int64 // the least that its provider takes
+	quoted bool  // it is a string of a number
 }
 
 // usageSpans is where the caller asks for a stream's usage.
@@ -156,9 +175,14 @@ func (r *reader) read(route Route) *Problem {
 	a.opening = r.start() + 1
 	r.cost = perRequest
 	var p *Problem
-	if route.Dialect == Anthropic {
+	switch {
+	case route.Dialect == Anthropic:
 		p = r.messagesBody()
-	} else {
+	case route.Endpoint == Responses:
+		p = r.responsesBody()
+	case route.Endpoint == Embeddings:
+		p = r.embeddingsBody()
+	default:
 		p = r.chatBody()
 	}
 	if p == nil {
@@ -170,14 +194,22 @@ func (r *reader) read(route Route) *Problem {
 	if a.Model == "" {
 		return missing("model")
 	}
-	if a.history.empty() {
-		return missing("messages")
+	if !a.prompted {
+		return missing(a.promptField())
 	}
 	a.InputTokens = r.cost
 	if a.Tools > 0 {
 		a.InputTokens += perToolset
 	}
 	return nil
+}
+
+// promptField is the field that a body of this kind cannot do without.
+func (a *Ask) promptField() string {
+	if a.Endpoint == Responses || a.Endpoint == Embeddings {
+		return "input"
+	}
+	return "messages"
 }
 
 func missing(field string) *Problem {

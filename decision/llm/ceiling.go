@@ -18,7 +18,7 @@ type Ceiling struct {
 	Input       int64
 	N           int64 // the multiplier of the output limit; 0: nothing is written
 	Output      int64 // the largest output limit that the call may carry; 0: nothing bounds it
-	OutputExtra int64 // billed as output beside the answers
+	OutputExtra int64 // billed as output beside the answers: predictions, thinking, summaries
 
 	CacheWrite, CacheWriteLong bool
 	// Tier bills the whole call at another price, by the name that prices know it
@@ -31,7 +31,8 @@ type Ceiling struct {
 	Unpriced []Unbounded
 }
 
-// Fee is a tool's uses, billed by the piece.
+// Fee is a tool's uses, billed by the piece. Tools that the body bounds together
+// have one maximum each, which is that of all of them.
 type Fee struct {
 	Tool string // the key path
 	Max  int64
@@ -40,6 +41,9 @@ type Fee struct {
 // maxRuns is how often a model may run for one call: above every sensible
 // max_uses, and small enough that products stay in an int64.
 const maxRuns = 1024
+
+// maxSummaries is how often a prompt may be compacted before one answer.
+const maxSummaries = 16
 
 // Ceiling bounds what the call can use on a model. What a body does not bound is
 // bounded by the model, where that can be: docs/decisions/030-what-is-bounded.md.
@@ -59,34 +63,58 @@ func (a *Ask) Ceiling(m ModelLimits) Ceiling {
 	if a.LongContext {
 		context = max(context, longContext)
 	}
-	fills, runs := c.unbounded(a.Unbounded, context)
+	if a.Endpoint == Embeddings {
+		context *= max(1, int64(a.Messages)) // each input is a prompt of its own
+	}
+	b := c.unbounded(a.Unbounded, context, m.MaxOutput)
 	// A prompt above the context is refused by the provider and costs nothing.
-	if context > 0 && (fills || c.Input > context) {
+	if context > 0 && (b.fills || c.Input > context) {
 		c.Input = context
 	}
-	c.Input *= runs
-	c.N *= runs
-	c.OutputExtra = c.N * a.ExtraOutput
+	c.Input *= b.answers + b.summaries()
+	c.N *= b.answers
+	c.OutputExtra = c.N*a.ExtraOutput + b.summaries()*m.MaxOutput
 	return c
 }
 
-// unbounded sorts what the body does not bound: fills says that the prompt may
-// fill the context, runs how often the model reads its prompt and writes.
-func (c *Ceiling) unbounded(all []Unbounded, context int64) (fills bool, runs int64) {
-	runs = 1
+// runs is how often the model reads its prompt and writes, when a body does not
+// bound that by itself.
+type runs struct {
+	fills    bool  // the prompt may fill the context
+	answers  int64 // runs that write as much as the answer
+	together int64 // of them, those that several tools share
+	each     int64 // summaries before each of them
+}
+
+// summaries are the runs that write a text of their own, as long as the model can.
+func (b runs) summaries() int64 { return b.answers * b.each }
+
+// unbounded sorts what the body does not bound.
+func (c *Ceiling) unbounded(all []Unbounded, context, output int64) runs {
+	b := runs{answers: 1}
 	for _, u := range all {
+		more := u.Max
+		if u.Together {
+			more = max(0, u.Max-b.together)
+		}
 		switch {
 		case u.Kind == KindTier && c.Tier == "":
 			c.Tier = u.Tier
 		case u.Kind == KindInput && context > 0:
-			fills = true
-		case u.Kind == KindTool && u.Max > 0 && context > 0 && runs+u.Max <= maxRuns:
+			b.fills = true
+		case u.Kind == KindTool && u.Max > 0 && context > 0 && b.answers+more <= maxRuns:
 			c.Fees = append(c.Fees, Fee{Tool: u.Field, Max: u.Max})
-			runs += u.Max
-			fills = true
+			b.answers += more
+			b.fills = true
+			if u.Together {
+				b.together += more
+			}
+		case u.Kind == KindRun && u.Max > 0 && context > 0 && output > 0 && b.each+u.Max <= maxSummaries:
+			b.each += u.Max
+			b.fills = true
 		default: // a second tier too: no price says what two of them cost together
 			c.Unpriced = append(c.Unpriced, u)
 		}
 	}
-	return fills, runs
+	return b
 }

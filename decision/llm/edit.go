@@ -21,41 +21,114 @@ type Edit struct {
 // silence and writes without end.
 //
 // Every spelling that is there is lowered. What would make the request invalid
-// is an error: a limit below MinOutput. A thinking budget that no longer fits is
-// lowered with the limit, and keeps three quarters of it.
+// is an error: a limit below MinOutput. A budget for thinking that no longer fits
+// is lowered with the limit, and keeps three quarters of it.
 func (a *Ask) ClampOutput(most int64, field string) ([]Edit, error) {
-	if most < a.MinOutput {
-		return nil, fmt.Errorf("an output limit of %d is not valid here: the least is %d", most, a.MinOutput)
+	return a.limitOutput(most, a.spelling(field), false)
+}
+
+// ClampOutputAs is ClampOutput for a model that the caller did not ask for: the
+// limit is also spelt as that model's output_limit says, whatever the caller's
+// model took. One that needs no lowering is spelt anew all the same.
+func (a *Ask) ClampOutputAs(most int64, field string) ([]Edit, error) {
+	return a.limitOutput(most, a.spelling(field), a.Endpoint == ChatCompletions)
+}
+
+// spelling is how the limit is spelt in this body, for a model that spells it field.
+func (a *Ask) spelling(field string) string {
+	switch {
+	case a.Endpoint == Responses:
+		return "max_output_tokens"
+	case field == "", a.predicts, a.Dialect == Anthropic:
+		return "max_tokens" // the only spelling that Anthropic, and a predicted output, know
 	}
+	return field
+}
+
+func (a *Ask) limitOutput(most int64, field string, respell bool) ([]Edit, error) {
 	if a.NoOutput || a.Free {
 		return nil, nil
 	}
-	var edits []Edit
-	limit := a.MaxOutput
-	for _, l := range a.limits {
-		if l.value > most {
-			edits = append(edits, number(l.at, most, "output limit lowered"))
-			limit = most
-		}
+	if most < a.MinOutput {
+		return nil, fmt.Errorf("an output limit of %d is not valid here: the least is %d", most, a.MinOutput)
 	}
+	var edits []Edit
 	if a.MaxOutput == 0 {
 		edits = append(edits, a.setLimit(most, field))
-		limit = most
 	}
-	if limit == most && !a.budget.empty() && a.Thinking >= most {
-		edits = append(edits, number(a.budget, max(leastThinking, most/4*3), "thinking kept below the output limit"))
+	for _, l := range a.limits {
+		switch {
+		case respell && l.field != field && a.MaxOutput > 0:
+			edits = append(edits, a.respell(l, field, most)...)
+		case l.value > most:
+			edits = append(edits, number(l.at, most, "output limit lowered"))
+		}
+	}
+	if a.MaxOutput == 0 || a.MaxOutput >= most {
+		edits = append(edits, a.fitThinking(most)...)
 	}
 	return edits, nil
 }
 
+// fitThinking lowers the budgets for thinking that do not fit under a limit.
+func (a *Ask) fitThinking(most int64) (edits []Edit) {
+	for _, b := range a.budgets {
+		if b.value < most {
+			continue
+		}
+		e := number(b.at, max(min(b.least, b.value), most/4*3), "thinking kept below the output limit")
+		if b.quoted {
+			e.Text = quote(string(e.Text))
+		}
+		edits = append(edits, e)
+	}
+	return edits
+}
+
+// respell makes one limit another field. Where that field has a limit already,
+// this one goes: a model that takes one of the two refuses the pair.
+func (a *Ask) respell(l limit, field string, most int64) []Edit {
+	const why = "output limit spelt as the model takes it"
+	for _, other := range a.limits {
+		switch {
+		case other.field != field:
+		case other.value == 0 && l.value > 0: // a null, which the limit is written over
+			return []Edit{number(other.at, min(l.value, most), why), {At: a.member(l), Why: why}}
+		default:
+			return []Edit{{At: a.member(l), Why: why}}
+		}
+	}
+	edits := []Edit{{At: [2]int{l.key.start + 1, l.key.end - 1}, Text: []byte(field), Why: why}}
+	if l.value > most {
+		edits = append(edits, number(l.at, most, "output limit lowered"))
+	}
+	return edits
+}
+
+// member is a field with one of the commas beside it. There is one: a body of one
+// field is not read.
+func (a *Ask) member(l limit) [2]int {
+	end := l.at.end
+	for isSpace(a.Body[end]) {
+		end++
+	}
+	if a.Body[end] == ',' {
+		return [2]int{l.key.start, end + 1}
+	}
+	start := l.key.start
+	for isSpace(a.Body[start-1]) {
+		start--
+	}
+	return [2]int{start - 1, l.at.end}
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
+
 // setLimit writes an output limit where the caller has none: over a null of that
 // name, since a second field of the same name would be a duplicate, or in front.
 func (a *Ask) setLimit(most int64, field string) Edit {
-	if field == "" || a.predicts || a.Dialect == Anthropic {
-		field = "max_tokens" // the only spelling that Anthropic, and a predicted output, know
-	}
 	for _, l := range a.limits {
-		if l.field == field {
+		if l.field == field && l.value == 0 {
 			return number(l.at, most, "output limit set")
 		}
 	}
@@ -96,8 +169,8 @@ func (a *Ask) Rename(model string) []Edit {
 	return []Edit{{At: a.ModelSpan, Text: quoted[1 : len(quoted)-1], Why: "model substituted"}}
 }
 
-// insert puts a field in front of all others. There are others: a body without
-// messages was not read.
+// insert puts a field in front of all others. There are others: a body without a
+// prompt was not read.
 func (a *Ask) insert(field, value, why string) Edit {
 	return Edit{
 		At:   [2]int{a.opening, a.opening},

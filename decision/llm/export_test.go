@@ -4,6 +4,12 @@ package llm
 var (
 	ChatFields     = chatFields
 	MessagesFields = messagesFields
+
+	ResponsesFields  = responsesFields
+	EmbeddingsFields = embeddingsFields
+	MaxNames         = maxNames
+	AllNames         = [][]string{chatFields, messagesFields, responsesFields, embeddingsFields, partFields, responsePartFields,
+		itemFields, responseToolFields, toolFields, blockFields, extraFields, reasoningFields, usageFields, proseFields}
 )
 
 const (

@@ -35,12 +35,13 @@ func (r *reader) stream() (p *Problem) {
 // outputLimit takes one spelling of the output limit. With two of them the
 // larger counts, because it depends on the provider which one it keeps.
 func (r *reader) outputLimit(field string, least int64) *Problem {
+	key := r.key
 	n, said, at, p := r.whole(least, maxCount)
 	if p != nil {
 		return p
 	}
 	a := r.ask
-	a.limits = append(a.limits, limit{field: field, at: at, value: n})
+	a.limits = append(a.limits, limit{field: field, key: key, at: at, value: n})
 	a.NoOutput = said && n == 0
 	a.MaxOutput = max(a.MaxOutput, n)
 	return nil
@@ -51,6 +52,9 @@ func (r *reader) serviceTier(known ...string) *Problem {
 	tier, p := r.optionalText()
 	if p != nil || tier == "" {
 		return p
+	}
+	if tier == "fast" && r.ask.Dialect == OpenAI {
+		tier = "priority" // the same thing, and the name by which the answer calls it
 	}
 	if slices.Contains(known, tier) {
 		r.ask.ServiceTier = tier
@@ -123,7 +127,7 @@ func (r *reader) note(u Unbounded) {
 	a := r.ask
 	if len(a.Unbounded) >= maxUnbounded {
 		u.Max = 0
-		if slices.ContainsFunc(a.Unbounded, func(o Unbounded) bool { return o.Kind == u.Kind && o.Max == 0 }) {
+		if slices.ContainsFunc(a.Unbounded, func(o Unbounded) bool { return o.Kind == u.Kind && o.Max == 0 && o.Together == u.Together }) {
 			return
 		}
 	}
@@ -231,18 +235,23 @@ func (r *reader) promptArray(each func() *Problem) *Problem {
 	p := r.array(func(int) *Problem {
 		r.ask.Messages++
 		r.cost += perMessage
-		r.turn(false)
+		r.turn(spoken)
 		if p := each(); p != nil {
 			return p
 		}
-		if r.ask.Messages > maxMessages || len(r.ask.texts) > maxPieces {
-			return &Problem{Code: codeTooLarge, Param: r.where(), Offset: r.start(),
-				Message: "the prompt has more messages, or more parts, than any provider takes"}
-		}
-		return nil
+		return r.tooMany()
 	})
 	r.prompt = false
 	return p
+}
+
+// tooMany refuses a prompt of more pieces than are kept.
+func (r *reader) tooMany() *Problem {
+	if r.ask.Messages > maxMessages || len(r.ask.texts) > maxPieces {
+		return &Problem{Code: codeTooLarge, Param: r.where(), Offset: r.start(),
+			Message: "the prompt has more messages, or more parts, than any provider takes"}
+	}
+	return nil
 }
 
 // within notes where the value that take takes stands.

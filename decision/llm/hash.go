@@ -11,10 +11,27 @@ import (
 
 // turn is one message as the prompt's hash sees it.
 type turn struct {
-	system bool  // Anthropic's system: a message of that role, wherever it stands in the body
-	role   piece // of any other
-	texts  int32 // where its texts begin in Ask.texts; they end where the next turn's begin
+	from  speaker
+	role  piece // of a spoken turn, as the body says it
+	texts int32 // where its texts begin in Ask.texts; they end where the next turn's begin
 }
+
+// speaker says whose a turn is, where the body does not say it by a role. Turns of
+// an earlier kind come first, wherever they stand in the body.
+type speaker uint8
+
+const (
+	earlier      speaker = iota // an earlier response, which the provider keeps
+	conversation                // a conversation that it keeps
+	template                    // a prompt that it keeps
+	system                      // Anthropic's system and a response's instructions: a message of that role
+	spoken                      // a message with its role
+	user                        // an input that is a string: a message of that role
+)
+
+// roles are those that the body does not say itself.
+var roles = [...]string{earlier: "previous_response_id", conversation: "conversation", template: "prompt",
+	system: "system", user: "user"}
 
 // piece is the span of one JSON value of the prompt. There may be millions of
 // them in a hostile body, so it is small.
@@ -32,29 +49,40 @@ const (
 // same order. White space does not count: a run of it is one space, and none at
 // the ends of a text. Neither do ids, cache marks, types, or how the JSON is
 // written. An image or a file counts by its bytes or its address. A system
-// prompt is a message of that role, in both dialects.
+// prompt, or instructions, is a message of that role, in all dialects. What refers
+// to state counts by its id: the same words in another conversation are no loop.
 func (a *Ask) HashPrompt(mac hash.Hash) {
 	w := hashWriter{mac: mac, buffer: make([]byte, 0, min(len(a.Body), 8<<10))}
-	for i, t := range a.turns {
-		if t.system {
-			w.separator(hashMessage)
-			w.text([]byte("system"))
-			w.texts(a, i)
+	for from := earlier; from <= system; from++ {
+		for i, t := range a.turns {
+			if t.from == from {
+				w.turn(a, i)
+			}
 		}
 	}
 	for i, t := range a.turns {
-		if !t.system {
-			w.separator(hashMessage)
-			w.value(a.Body, t.role)
-			w.texts(a, i)
+		if t.from > system {
+			w.turn(a, i)
 		}
 	}
 	mac.Write(w.buffer)
 }
 
+// turn writes one turn: its role, then its texts.
+func (w *hashWriter) turn(a *Ask, i int) {
+	w.separator(hashMessage)
+	t := a.turns[i]
+	if role := roles[t.from]; role != "" {
+		w.text([]byte(role))
+	} else {
+		w.value(a.Body, t.role)
+	}
+	w.texts(a, i)
+}
+
 // turn notes that a message begins.
-func (r *reader) turn(system bool) {
-	r.ask.turns = append(r.ask.turns, turn{system: system, texts: int32(len(r.ask.texts))})
+func (r *reader) turn(from speaker) {
+	r.ask.turns = append(r.ask.turns, turn{from: from, texts: int32(len(r.ask.texts))})
 }
 
 // said notes one value of the prompt for its hash.

@@ -28,7 +28,16 @@ func (r *reader) chatBody() *Problem {
 	// The newest models cache by themselves and bill the write; explicit mode
 	// leaves that to the breakpoints.
 	a.CacheWrite = a.CacheWrite || !a.explicit || a.breakpoint
+	a.leaveMinimum()
 	return nil
+}
+
+// leaveMinimum lets a limit of the caller's own be below the least that is valid:
+// it is the provider's to refuse. Servers that speak this dialect differ.
+func (a *Ask) leaveMinimum() {
+	if a.MaxOutput > 0 {
+		a.MinOutput = min(a.MinOutput, a.MaxOutput)
+	}
 }
 
 // chatField takes the value of one top-level field.
@@ -38,7 +47,8 @@ func (r *reader) chatField(name string) *Problem {
 	case "model":
 		return r.model()
 	case "messages":
-		return r.within(&a.history, func() *Problem { return r.promptArray(r.chatMessage) })
+		a.prompted = true
+		return r.promptArray(r.chatMessage)
 	case "max_tokens", "max_completion_tokens":
 		return r.outputLimit(name, 1)
 	case "n", "best_of":
@@ -63,7 +73,7 @@ func (r *reader) chatField(name string) *Problem {
 		return r.reasoning()
 	case "thinking_budget", "thinkingBudget", "reasoning_budget", "thinking_token_budget", "max_thinking_tokens",
 		"max_reasoning_tokens":
-		return r.foreignBudget()
+		return r.foreignBudget(0)
 	case "extra_body", "google":
 		return r.extra()
 	case "service_tier":

@@ -40,7 +40,7 @@ func (r *reader) chatPart() *Problem {
 	if p != nil {
 		return p
 	}
-	if kind := is.unbounded(); kind != "" && kind != is.noted {
+	if kind := is.unbounded(textParts, chatPictures); kind != "" && kind != is.noted {
 		r.unbounded(kind, "a part of a kind whose cost its bytes do not tell")
 	}
 	return nil
@@ -100,14 +100,18 @@ func (r *reader) foreign(is *part, name string) {
 	}
 }
 
-// unbounded is how a part is billed beyond its bytes; empty: it is not.
-func (is *part) unbounded() Kind {
+// chatPictures are the kinds of a part of a chat that are one picture.
+var chatPictures = []string{"image_url"}
+
+// unbounded is how a part is billed beyond its bytes; empty: it is not. texts and
+// pictures are the kinds that have a rule.
+func (is *part) unbounded(texts, pictures []string) Kind {
 	switch {
 	case is.needs == KindMedia, media(is.kind):
 		return KindMedia
 	case is.needs == KindInput:
 		return KindInput
-	case slices.Contains(textParts, is.kind), is.kind == "image_url" && is.image:
+	case slices.Contains(texts, is.kind), is.image && slices.Contains(pictures, is.kind):
 		return ""
 	case is.kind == "" && (is.image || is.text || is.noted != "" || !is.strange):
 		return "" // it goes by its key
@@ -123,29 +127,30 @@ func media(kind string) bool {
 
 var imageFields = []string{"url", "detail"}
 
-// chatImage takes image_url: an object, or the address itself.
+// chatImage takes image_url, which is one image.
 func (r *reader) chatImage() *Problem {
-	tokens := int64(openAIImage)
-	var p *Problem
-	if r.kind() == '{' {
-		p = r.object(imageFields, func(name string) *Problem {
-			switch {
-			case name == "url":
-				return r.address()
-			case name == "detail" && r.kind() == '"':
-				detail, _, p := r.text()
-				if detail == "low" {
-					tokens = openAIImageLow
-				}
-				return p
-			}
-			return r.value(plainTokens)
-		})
-	} else {
-		p = r.address()
-	}
-	r.image(tokens)
+	low := false
+	p := r.picture(&low)
+	r.image(openAIImageAt(low))
 	return p
+}
+
+// picture takes an image: an object, or the address itself.
+func (r *reader) picture(low *bool) *Problem {
+	if r.kind() != '{' {
+		return r.address()
+	}
+	return r.object(imageFields, func(name string) *Problem {
+		switch {
+		case name == "url":
+			return r.address()
+		case name == "detail" && r.kind() == '"':
+			detail, _, p := r.text()
+			*low = *low || detail == "low"
+			return p
+		}
+		return r.value(plainTokens)
+	})
 }
 
 // address takes an image's address. Some gateways let a file through in an

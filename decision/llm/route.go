@@ -1,6 +1,9 @@
 package llm
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Route is what a method and a path ask for.
 type Route struct {
@@ -20,14 +23,21 @@ type operation struct {
 // a path that we do not judge may spend money that nobody counts.
 var operations = []operation{
 	{"POST", "/chat/completions", Route{Dialect: OpenAI, Endpoint: ChatCompletions}},
+	{"POST", "/responses", Route{Dialect: OpenAI, Endpoint: Responses}},
+	{"POST", "/embeddings", Route{Dialect: OpenAI, Endpoint: Embeddings}},
 	{"POST", "/messages", Route{Dialect: Anthropic, Endpoint: Messages}},
 	{"POST", "/messages/count_tokens", Route{Dialect: Anthropic, Endpoint: CountTokens, Free: true}},
 	{"GET", "/models", Route{Dialect: OpenAI, Endpoint: Models, Free: true}},
 }
 
+// azureOperations stand under Azure's dated paths with no deployment in them: its
+// client sends a response's model in the body, and a list of models has none.
+var azureOperations = []string{"/openai/responses", "/openai/models"}
+
 const azurePrefix = "/openai/deployments/"
 
-// Recognise reads a method and a path, with or without a query. Paths are
+// Recognise reads a method and a path, with or without a query, which never
+// changes what is recognised. Paths are
 // compared byte for byte: a doubled slash, a dot segment, an escape or a slash at
 // the end may mean something else to the gateway than to us, so each is unknown.
 func Recognise(method, path string) (Route, bool) {
@@ -43,6 +53,9 @@ func Recognise(method, path string) (Route, bool) {
 			return Route{}, false
 		}
 		return route, true
+	}
+	if slices.Contains(azureOperations, path) {
+		return operate(method, strings.TrimPrefix(path, "/openai"))
 	}
 	for _, prefix := range []string{"/v1", "/openai/v1"} {
 		if rest, ok := strings.CutPrefix(path, prefix); ok {

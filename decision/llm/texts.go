@@ -32,8 +32,13 @@ func (a *Ask) PromptTexts() iter.Seq[Text] {
 
 // fields are the names that are read at the top of the body.
 func (a *Ask) fields() []string {
-	if a.Dialect == Anthropic {
+	switch {
+	case a.Dialect == Anthropic:
 		return messagesFields
+	case a.Endpoint == Responses:
+		return responsesFields
+	case a.Endpoint == Embeddings:
+		return embeddingsFields
 	}
 	return chatFields
 }
@@ -77,7 +82,7 @@ var proseFields = []string{
 var noProse = []string{
 	"role", "id", "status", "phase", "format", "detail", "media_type", "error_code",
 	"call_id", "tool_call_id", "tool_use_id", "item_id", "approval_request_id", "container_id",
-	"file_id", "file_ids", "server_label", "server_name", "namespace",
+	"file_id", "file_ids", "server_label", "server_name", "namespace", "caller", "execution", "fingerprint", "version",
 	"signature", "encrypted_content", "encrypted_index", "encrypted_stdout", "cache_control", "prompt_cache_breakpoint",
 	"image_url", "image", "images", "input_image", "image_embeds",
 	"input_audio", "audio", "audio_url", "audio_embeds", "video", "videos", "video_url", "input_video",

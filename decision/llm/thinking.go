@@ -26,25 +26,44 @@ func (r *reader) foreignThinking() *Problem {
 	})
 }
 
-var reasoningFields = append([]string{"max_tokens", "budget_tokens"}, foreignBudgets...)
+var reasoningFields = append([]string{"mode", "max_tokens", "budget_tokens"}, foreignBudgets...)
 
-// reasoning takes an object that may hold a budget for reasoning.
+// reasoning takes an object that may hold a budget for reasoning, or a mode that
+// lets the model pass over its prompt several times; how often nobody says.
 func (r *reader) reasoning() *Problem {
 	if r.kind() != '{' {
 		return r.value(plainTokens)
 	}
 	return r.object(reasoningFields, func(name string) *Problem {
-		if name == unknown {
+		switch name {
+		case "mode":
+			mode, p := r.optionalText()
+			if p == nil && mode != "" && mode != "standard" {
+				r.unbounded(KindTool, "a mode in which the model runs several times")
+			}
+			return p
+		case "max_tokens", "budget_tokens":
+			return r.foreignBudget(leastThinking)
+		case unknown:
 			r.name(renderedTokens)
 			return r.value(renderedTokens)
 		}
-		return r.foreignBudget()
+		return r.foreignBudget(0)
 	})
+}
+
+// budget notes a budget that must fit under the output limit.
+func (r *reader) budget(b budget) {
+	a := r.ask
+	a.budgets = append(a.budgets, b)
+	if b.least > 0 {
+		a.MinOutput = max(a.MinOutput, min(b.value, b.least)+1)
+	}
 }
 
 // foreignBudget takes a budget, as a number or, as lenient servers do, as a
 // string of one. A negative one leaves it to the model, inside the output limit.
-func (r *reader) foreignBudget() *Problem {
+func (r *reader) foreignBudget(least int64) *Problem {
 	var (
 		at     span
 		p      *Problem
@@ -71,6 +90,9 @@ func (r *reader) foreignBudget() *Problem {
 	case n > maxCount:
 		return r.malformed(at.start, "%s must be at most %d", r.subject(), int64(maxCount))
 	}
+	if n > 0 {
+		r.budget(budget{at: at, value: n, least: least, quoted: r.body[at.start] == '"'})
+	}
 	r.beside(n)
 	return nil
 }
@@ -93,8 +115,9 @@ var extraFields = append([]string{
 	"search_parameters", "enable_search", "data_sources", "previous_response_id", "conversation", "chat_template",
 	"mm_processor_kwargs",
 
-	"model", "messages", "max_tokens", "max_completion_tokens", "n", "best_of", "tools", "functions", "service_tier",
-	"modalities", "audio", "prediction", "background", "prompt"}, foreignBudgets...)
+	"model", "messages", "input", "instructions", "max_tokens", "max_completion_tokens", "max_output_tokens",
+	"max_tool_calls", "n", "best_of", "tools", "functions", "service_tier", "modalities", "audio", "prediction",
+	"background", "prompt"}, foreignBudgets...)
 
 // extra takes an object of such fields, at any depth.
 func (r *reader) extra() *Problem {
@@ -110,13 +133,13 @@ func (r *reader) extra() *Problem {
 			return r.extra()
 		case "thinking", "thinking_config", "thinkingConfig", "reasoning":
 			return r.reasoning()
-		case "model", "messages", "max_tokens", "max_completion_tokens", "n", "best_of", "tools", "functions",
-			"service_tier", "modalities", "prediction":
+		case "model", "messages", "input", "instructions", "max_tokens", "max_completion_tokens", "max_output_tokens",
+			"max_tool_calls", "n", "best_of", "tools", "functions", "service_tier", "modalities", "prediction":
 			return r.unless(KindModel, "may be put in the place of what stands at the top")
 		}
 		if u, ok := chatUnbounded[name]; ok {
 			return r.unless(u.Kind, u.Why)
 		}
-		return r.foreignBudget()
+		return r.foreignBudget(0)
 	})
 }

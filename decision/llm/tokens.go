@@ -29,6 +29,13 @@ const (
 	anthropicImage = 4_784
 )
 
+func openAIImageAt(low bool) int64 {
+	if low {
+		return openAIImageLow
+	}
+	return openAIImage
+}
+
 // longContext is the window that Anthropic's context-1m beta opens.
 const longContext = 1_000_000
 

@@ -7,9 +7,11 @@ import (
 )
 
 // Usage reads a provider's usage, bare or inside a whole response or one event
-// of a stream, by that provider's convention, and says which tier of its
-// price it names: its service tier, fast, or inference_geo_ with the region. The two conventions are the root of most wrong bills: OpenAI's prompt
-// tokens include what was cached, Anthropic's input tokens leave it out.
+// of a stream, by that provider's convention, and says which tier of its price it
+// names: its service tier, fast, or inference_geo_ with the region. The two
+// conventions are the root of most wrong bills: OpenAI's tokens include what was
+// cached, Anthropic's input tokens leave it out. Both spell them input_tokens
+// somewhere, so the dialect tells them apart and not the spelling.
 //
 // A figure that is missing, negative, above any model, or above the sum it is
 // part of is an error: what is not known is not zero.
@@ -42,6 +44,7 @@ type figures struct {
 	short, long                 int64 // of cacheWrite, by time to live
 	split                       bool
 	cached, written, reasoning  int64 // OpenAI: inside input, inside output
+	hit                         int64 // DeepSeek's name for cached, beside it
 	audioIn, audioOut           int64
 	summaryInput, summaryOutput int64 // runs that input and output leave out
 	summaryRead, summaryWrite   int64
@@ -65,7 +68,7 @@ func (f *figures) openAI() (journal.Tokens, error) {
 		return journal.Tokens{}, fmt.Errorf("completion_tokens is missing")
 	}
 	t := journal.Tokens{
-		Input: f.input, Cached: f.cached, CacheWrite: f.written,
+		Input: f.input, Cached: max(f.cached, f.hit), CacheWrite: f.written,
 		// Some compatible servers leave reasoning out of completion_tokens but not
 		// out of the total, nor out of the bill.
 		Output: max(f.output, f.total-f.input), Reasoning: f.reasoning,
@@ -126,7 +129,7 @@ func others(pairs ...any) map[string]int64 {
 }
 
 var usageFields = []string{
-	"usage", "message", "service_tier", "speed", "inference_geo",
+	"usage", "message", "response", "service_tier", "speed", "inference_geo",
 	"prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens",
 	"prompt_tokens_details", "input_tokens_details", "completion_tokens_details", "output_tokens_details",
 	"prompt_cache_hit_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation",
@@ -143,14 +146,15 @@ func (r *reader) usage() (figures, *Problem) {
 	return f, p
 }
 
-// figures reads one level. usage and message, where they are, hold the figures
-// one level down; nothing else on their level has the figures' names.
+// figures reads one level. usage, and the message or the response of an event,
+// hold the figures one level down; nothing else on their level has the figures'
+// names.
 func (r *reader) figures(f *figures) *Problem {
 	return r.object(usageFields, func(name string) (p *Problem) {
 		switch name {
 		case unknown:
 			return r.skip()
-		case "usage", "message":
+		case "usage", "message", "response":
 			if r.kind() != '{' {
 				return r.skip()
 			}
@@ -194,7 +198,7 @@ func (f *figures) place(name string) (to *int64, bit int) {
 	case "cache_creation_input_tokens":
 		return &f.cacheWrite, 0
 	}
-	return &f.cached, 0 // prompt_cache_hit_tokens
+	return &f.hit, 0 // prompt_cache_hit_tokens
 }
 
 // usageTier takes what says at which price the call was answered.
@@ -249,7 +253,7 @@ func (r *reader) counts(names []string, to []*int64, there *bool) *Problem {
 		for i := range names {
 			if names[i] == name {
 				n, _, _, p := r.whole(0, maxCount)
-				*to[i] += n
+				*to[i] = max(*to[i], n) // Some servers say it in two spellings.
 				return p
 			}
 		}
