@@ -12,6 +12,8 @@ import (
 // provider's own SDK joins the two.
 var endpoints = map[llm.Endpoint]string{
 	llm.ChatCompletions: "/chat/completions",
+	llm.Responses:       "/responses",
+	llm.Embeddings:      "/embeddings",
 	llm.Messages:        "/messages",
 	llm.Models:          "/models",
 	llm.CountTokens:     "/messages/count_tokens",
@@ -36,7 +38,7 @@ func deployment(d *registry.Deployment, route llm.Route, known bool, asked strin
 		out.Scheme = base.Scheme
 	}
 	if operation, ok := endpoints[route.Endpoint]; known && ok {
-		out.Path = upstreamPath(p, strings.TrimSuffix(base.EscapedPath(), "/"), d.UpstreamModel, operation)
+		out.Path = upstreamPath(p, strings.TrimSuffix(base.EscapedPath(), "/"), d.UpstreamModel, route.Endpoint, operation)
 	}
 	return out
 }
@@ -44,19 +46,35 @@ func deployment(d *registry.Deployment, route llm.Route, known bool, asked strin
 // upstreamPath is the path of one operation at one provider.
 //
 //	openai, openai-compatible  base URL with its version + /chat/completions
-//	azure-openai               /openai/deployments/{model}/chat/completions?api-version=…,
-//	                           or /openai/v1/… where no dated version is configured
+//	azure-openai               /openai/deployments/{model}/chat/completions?api-version=…
+//	                           (responses: /openai/responses?api-version=…, the body names
+//	                           the model), or /openai/v1/… where no dated version is configured
 //	anthropic                  base URL + /v1/messages; the /v1 is not said twice
-func upstreamPath(p *registry.Provider, base, model, operation string) string {
+func upstreamPath(p *registry.Provider, base, model string, endpoint llm.Endpoint, operation string) string {
 	switch p.Kind {
 	case registry.ProviderAzureOpenAI:
 		base = strings.TrimSuffix(base, "/openai")
-		if p.APIVersion == "" || p.APIVersion == "v1" {
+		if !dated(p) {
 			return strings.TrimSuffix(base, "/openai/v1") + "/openai/v1" + operation
 		}
-		return base + "/openai/deployments/" + url.PathEscape(model) + operation + "?api-version=" + url.QueryEscape(p.APIVersion)
+		version := "?api-version=" + url.QueryEscape(p.APIVersion)
+		if PathNamesModel(p, endpoint) {
+			return base + "/openai/deployments/" + url.PathEscape(model) + operation + version
+		}
+		return base + "/openai" + operation + version
 	case registry.ProviderAnthropic:
 		return strings.TrimSuffix(base, "/v1") + "/v1" + operation
 	}
 	return base + operation
 }
+
+// PathNamesModel reports whether the path of an operation says which model is
+// meant, so that a body without a model is complete there. It is so at Azure's
+// dated versions only, and there not for responses, which came after.
+func PathNamesModel(p *registry.Provider, endpoint llm.Endpoint) bool {
+	return p.Kind == registry.ProviderAzureOpenAI && dated(p) && endpoint != llm.Responses
+}
+
+// dated reports whether an Azure provider is called by one of the API's dated
+// versions and not by its v1.
+func dated(p *registry.Provider) bool { return p.APIVersion != "" && p.APIVersion != "v1" }

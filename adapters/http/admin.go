@@ -89,7 +89,7 @@ func NewAdmin(c AdminConfig) http.Handler {
 	mux.Handle("/admin/v1/budgets/release", a.post(maxAdmin, a.release))
 	mux.Handle("/admin/v1/sql", a.post(maxAdmin, a.sql))
 	mux.Handle("/admin/v1/version", a.get(a.version))
-	mux.HandleFunc("/", notFound)
+	mux.HandleFunc("/", NotFound)
 	return Recover(c.Log, mux)
 }
 

@@ -1,6 +1,6 @@
 // Package http is the HTTP door: /v1/decide and /v1/report for gateways that
 // speak JSON, the admin API for operators and the command line, and the handlers
-// that operations look at.
+// that operations look at. Callers who have no gateway are its package proxy's.
 //
 // It reads a question strictly: what it does not know or cannot read exactly is
 // refused with the field's name, because a gateway that misspells a field must

@@ -40,7 +40,8 @@ func only(method string, next http.Handler) http.Handler {
 	})
 }
 
-func notFound(w http.ResponseWriter, _ *http.Request) {
+// NotFound answers where there is nothing.
+func NotFound(w http.ResponseWriter, _ *http.Request) {
 	plainError(w, http.StatusNotFound, "not_found", "there is nothing at this path")
 }
 

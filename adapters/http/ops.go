@@ -56,7 +56,7 @@ func NewOps(c OpsConfig) http.Handler {
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
-	mux.HandleFunc("/", notFound)
+	mux.HandleFunc("/", NotFound)
 	return Recover(c.Log, mux)
 }
 

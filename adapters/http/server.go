@@ -34,7 +34,20 @@ type Config struct {
 	// InFlight bounds the memory of questions being read and answered, in bytes;
 	// what is above waits its turn. 0: DefaultInFlight.
 	InFlight int64
-	Log      *slog.Logger
+	// Memory is that bound where others share it (NewMemory); nil: nobody does.
+	Memory *semaphore.Weighted
+	// Calls answers every path that is none of ours: the proxy. nil: they are 404.
+	Calls http.Handler
+	Log   *slog.Logger
+}
+
+// NewMemory is a bound for all bodies in memory at once, with room for at least one
+// question of the largest kind.
+func NewMemory(inFlight, body int64) *semaphore.Weighted {
+	if inFlight <= 0 {
+		inFlight = DefaultInFlight
+	}
+	return semaphore.NewWeighted(max(inFlight, door.EnvelopeBound(body)))
 }
 
 // server is the gateways' side of the door.
@@ -44,21 +57,34 @@ type server struct {
 	memory *semaphore.Weighted
 }
 
-// New makes the handler of /v1/decide and /v1/report; everything else is 404.
+// New makes the handler of /v1/decide and /v1/report. Everything else is a call for
+// the proxy, or 404 where there is none.
 func New(c Config) http.Handler {
 	if c.Body <= 0 {
 		c.Body = door.DefaultBody
 	}
-	bound := door.EnvelopeBound(c.Body)
-	if c.InFlight <= 0 {
-		c.InFlight = DefaultInFlight
+	if c.Memory == nil {
+		c.Memory = NewMemory(c.InFlight, c.Body)
 	}
-	s := &server{Config: c, bound: bound, memory: semaphore.NewWeighted(max(c.InFlight, bound))}
-	mux := http.NewServeMux()
-	mux.Handle("/v1/decide", only(http.MethodPost, http.HandlerFunc(s.decide)))
-	mux.Handle("/v1/report", only(http.MethodPost, http.HandlerFunc(s.report)))
-	mux.HandleFunc("/", notFound)
-	return Recover(c.Log, mux)
+	if c.Calls == nil {
+		c.Calls = http.HandlerFunc(NotFound)
+	}
+	s := &server{Config: c, bound: door.EnvelopeBound(c.Body), memory: c.Memory}
+	decide, report := only(http.MethodPost, http.HandlerFunc(s.decide)), only(http.MethodPost, http.HandlerFunc(s.report))
+	return Recover(c.Log, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Not a ServeMux: it would answer a path that is not clean with a redirect to the
+		// clean one, and a call must be judged, or refused, as it was written.
+		switch r.URL.Path {
+		case "/v1/decide":
+			r.Pattern = "/v1/decide"
+			decide.ServeHTTP(w, r)
+		case "/v1/report":
+			r.Pattern = "/v1/report"
+			report.ServeHTTP(w, r)
+		default:
+			c.Calls.ServeHTTP(w, r)
+		}
+	}))
 }
 
 // decide is POST /v1/decide: who asks, what they ask, the answer.

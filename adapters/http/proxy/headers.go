@@ -1,0 +1,137 @@
+package proxy
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/signalbox-dev/signalbox/decision/llm"
+	"github.com/signalbox-dev/signalbox/registry"
+	"github.com/signalbox-dev/signalbox/vault"
+)
+
+// keyHeaders are where callers put their key. None of them reaches a provider,
+// whatever stands in it: a coding agent's dummy is none of the provider's business.
+var keyHeaders = []string{"Authorization", "X-Api-Key", "Api-Key", "Ocp-Apim-Subscription-Key"}
+
+// hopHeaders are about one connection (RFC 9110, 7.6.1), beside those that
+// Connection names.
+var hopHeaders = []string{
+	"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
+	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// notToProvider is what a provider must not learn, or what we say ourselves: who
+// the caller is, where they are, whose account they think they use.
+var notToProvider = slices.Concat(hopHeaders, keyHeaders, []string{
+	"Cookie", "Openai-Organization", "Openai-Project",
+	"Forwarded", "Via", "X-Real-Ip", "True-Client-Ip",
+	"Host", "Content-Length", "Content-Encoding", "Accept-Encoding", "Expect",
+})
+
+var notToProviderPrefixes = []string{"X-Signalbox-", "X-Forwarded-"}
+
+// notToCaller is what callers must not learn: the account with the provider, its
+// rates, which are shared by all callers and known to us as health, and what it
+// runs on. Www-Authenticate would ask for the provider's credential, and Location
+// would send the caller, with their key, to the provider.
+var notToCaller = slices.Concat(hopHeaders, []string{
+	"Set-Cookie", "Www-Authenticate", "Location", "Content-Length", "Date",
+	"Openai-Organization", "Openai-Project", "Anthropic-Organization-Id",
+	"Server", "Via", "X-Powered-By", "Alt-Svc", "Strict-Transport-Security", "Nel", "Report-To", "Cf-Ray", "Cf-Cache-Status",
+})
+
+var notToCallerPrefixes = []string{"X-Ratelimit-", "Anthropic-Ratelimit-", "X-Signalbox-", "X-Ms-", "X-Envoy-", "Access-Control-"}
+
+// keyPrefix begins every key of ours.
+const keyPrefix = "sbx_"
+
+const (
+	headerAnthropicVersion = "Anthropic-Version"
+	anthropicVersion       = "2023-06-01" // the one there is, for callers who are no SDK
+	headerDeployment       = "X-Signalbox-Deployment"
+)
+
+func hasKey(h http.Header) bool {
+	return slices.ContainsFunc(keyHeaders, func(name string) bool { return strings.TrimSpace(h.Get(name)) != "" })
+}
+
+// firstValues is what the decision reads: of a header that is repeated, the first.
+func firstValues(h http.Header) map[string]string {
+	first := make(map[string]string, len(h))
+	for name, values := range h {
+		if len(values) > 0 {
+			first[name] = values[0]
+		}
+	}
+	return first
+}
+
+// toProvider is what goes out of what the caller sent. It is passed by default,
+// because what SDKs invent tomorrow must work tomorrow.
+func toProvider(from http.Header) http.Header {
+	to := make(http.Header, len(from)+4)
+	for name, values := range from {
+		if !named(name, notToProvider, notToProviderPrefixes) && !byConnection(from, name) && !holds(values, keyPrefix) {
+			to[name] = values
+		}
+	}
+	return to
+}
+
+// dress adds what each provider wants of us.
+func dress(h http.Header, dialect llm.Dialect, p *registry.Provider, secret vault.Secret) {
+	// An answer that is encoded could not be read for its usage.
+	h.Set("Accept-Encoding", "identity")
+	if dialect == llm.Anthropic && h.Get(headerAnthropicVersion) == "" {
+		h.Set(headerAnthropicVersion, anthropicVersion)
+	}
+	if h.Get("User-Agent") == "" {
+		h.Set("User-Agent", "signalbox")
+	}
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		if key, ok := h[name]; ok {
+			// Under the names that net/http knows, it would send the call again by itself
+			// after a reset, and a provider that ignores the key bills it twice. Names of
+			// headers have no case on the wire.
+			delete(h, name)
+			h[strings.ToLower(name)] = key
+		}
+	}
+	if p.Credential != "" {
+		header, prefix := p.Auth()
+		h.Set(header, prefix+secret.Reveal())
+	}
+}
+
+// toCaller passes on what the caller may see of a provider's headers, onto what
+// is there.
+func toCaller(to, from http.Header, secret string) {
+	for name, values := range from {
+		if named(name, notToCaller, notToCallerPrefixes) || byConnection(from, name) || holds(values, secret) {
+			continue
+		}
+		to[name] = values
+	}
+}
+
+func named(name string, exact, prefixes []string) bool {
+	return slices.Contains(exact, name) || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+}
+
+// byConnection reports whether a header is about the connection because
+// Connection says so.
+func byConnection(h http.Header, name string) bool {
+	for _, value := range h["Connection"] {
+		for token := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.TrimSpace(token), name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func holds(values []string, secret string) bool {
+	return secret != "" && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, secret) })
+}

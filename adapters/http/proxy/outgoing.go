@@ -1,0 +1,126 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+
+	"github.com/signalbox-dev/signalbox/adapters/door"
+	"github.com/signalbox-dev/signalbox/registry"
+	"github.com/signalbox-dev/signalbox/vault"
+)
+
+// outgoing is the request of one try: the caller's, as the answer has edited it,
+// with the upstream model's name where the caller's stood.
+func (c *call) outgoing(a *attempt, to door.Deployment, secret vault.Secret) (*http.Request, error) {
+	parts, err := c.parts(a.deployment)
+	if err != nil {
+		return nil, err
+	}
+	trace := httptrace.WithClientTrace(a.ctx, &httptrace.ClientTrace{
+		GotConn: func(got httptrace.GotConnInfo) { a.reused.Store(got.Reused) },
+	})
+	req, err := http.NewRequestWithContext(trace, c.r.Method, to.Scheme+"://"+to.Host+withBeta(to.Path, c.r), nil)
+	if err != nil {
+		return nil, fmt.Errorf("address the call: %w", err)
+	}
+	req.Header = toProvider(c.r.Header)
+	dress(req.Header, c.answer.Dialect, a.provider, secret)
+	for _, part := range parts {
+		req.ContentLength += int64(len(part))
+	}
+	if req.ContentLength == 0 {
+		a.sent.Store(true) // there is nothing to see leave
+		return req, nil
+	}
+	req.Body = newOutflow(parts, a)
+	// net/http asks for the body again only where it knows that nothing of the first
+	// one was processed: the connection was dead before a byte was on it, or the
+	// provider refused the stream.
+	req.GetBody = func() (io.ReadCloser, error) { return newOutflow(parts, a), nil }
+	return req, nil
+}
+
+// parts are the body in pieces, because a copy for each try would cost its size.
+func (c *call) parts(d *registry.Deployment) ([][]byte, error) {
+	body, span := c.body, c.plan.ModelSpan
+	if len(body) == 0 {
+		return nil, nil
+	}
+	if span == [2]int{} && (d.ProviderRef == nil || door.PathNamesModel(d.ProviderRef, c.route.Endpoint)) {
+		return [][]byte{body}, nil
+	}
+	var quoted bytes.Buffer
+	e := json.NewEncoder(&quoted)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(d.UpstreamModel); err != nil {
+		return nil, fmt.Errorf("write the model's name: %w", err)
+	}
+	name := bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))
+	if span != [2]int{} {
+		if span[0] < 0 || span[1] < span[0] || span[1] > len(body) {
+			return nil, fmt.Errorf("the model stands at %v of a body of %d bytes", span, len(body))
+		}
+		return [][]byte{body[:span[0]], name[1 : len(name)-1], body[span[1]:]}, nil
+	}
+	// The caller's path named the model, as Azure's do, and this provider's does
+	// not. The body is an object with something in it: the decision has read it.
+	at := bytes.IndexByte(body, '{') + 1
+	field := append(append([]byte(`"model":`), name...), ',')
+	return [][]byte{body[:at], field, body[at:]}, nil
+}
+
+// withBeta is the provider's path with the one thing that is kept of the caller's
+// query: Anthropic's SDKs ask for beta features by it. The rest is the caller's way
+// of addressing us, such as Azure's api-version, or a key.
+func withBeta(path string, r *http.Request) string {
+	beta := r.URL.Query()["beta"]
+	if len(beta) == 0 || beta[0] != "true" {
+		return path
+	}
+	if strings.Contains(path, "?") {
+		return path + "&beta=true"
+	}
+	return path + "?beta=true"
+}
+
+// outflow is the body on its way out. It notes when the last byte leaves our hands,
+// which is before it is on the wire: a call of which a provider cannot have seen
+// the end cannot have been billed.
+type outflow struct {
+	io.Reader
+	left int
+	try  *attempt
+}
+
+func newOutflow(parts [][]byte, a *attempt) *outflow {
+	o := &outflow{try: a}
+	readers := make([]io.Reader, len(parts))
+	for i, part := range parts {
+		o.left += len(part)
+		readers[i] = bytes.NewReader(part)
+	}
+	o.Reader = io.MultiReader(readers...)
+	a.sent.Store(false)
+	return o
+}
+
+func (o *outflow) Read(p []byte) (int, error) {
+	n, err := o.Reader.Read(p)
+	if o.left -= n; o.left <= 0 {
+		o.try.sent.Store(true)
+	}
+	return n, err
+}
+
+func (o *outflow) Close() error { return nil }
+
+// detached is for what must be done although the caller may have gone.
+func (c *call) detached() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(c.r.Context()), c.p.limits.Settle)
+}
