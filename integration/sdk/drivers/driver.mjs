@@ -124,10 +124,8 @@ async function messages(c, { params, how }, got) {
   let whole;
   if (how === 'helper') {
     const stream = c.messages.stream(params);
-    stream.on('text', (delta) => {
-      got.chunks++;
-      got.part(delta);
-    });
+    stream.on('streamEvent', () => got.chunks++);
+    stream.on('text', (delta) => got.part(delta));
     whole = await stream.finalMessage();
   } else {
     whole = await c.messages.create(params);

@@ -134,9 +134,10 @@ def messages(c, task, got):
         return message_events(c.messages.create(stream=True, **params), got)
     if task.get("how") == "helper":
         with c.messages.stream(**params) as stream:
-            for text in stream.text_stream:
+            for event in stream:
                 got.chunks += 1
-                got.part(text)
+                if event.type == "text":
+                    got.part(event.text)
             whole = stream.get_final_message()
     else:
         whole = c.messages.create(**params)

@@ -1,0 +1,361 @@
+package sdk_test
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/signalbox-dev/signalbox/integration/upstream"
+)
+
+// row is one line of the table: what an application does, and what must come of
+// it. It is played by every SDK that has the operation, in every language.
+type row struct {
+	name      string
+	ops       []string // none: chat and messages
+	languages []string // none: all
+	how       string   // "": in one piece; stream; helper
+	azure     string
+	ask       ask
+	steer     map[string]string // what the provider is told to do
+	gate      bool              // the provider holds back the second piece until the first has been read
+
+	// Signalbox's part: who asks, and what happened before.
+	app, key string // the app whose key it is, or a key of its own
+	headers  map[string]string
+	before   bool // a call of the same is let out first and stays open
+	released bool // until the SDK has been refused once
+
+	want want
+}
+
+// ask is a request before each dialect spells it.
+type ask struct {
+	model string // "": the dialect's own; "*" at its end stands for the player
+	text  string
+	max   int // output limit; 0: Anthropic's must have one, OpenAI's has none
+	image bool
+	tools bool
+	more  map[string]any
+}
+
+// want is what the application must get, and what must have happened behind it.
+type want struct {
+	refused  string // the reason's code: Signalbox refuses
+	status   int    // of the exception; 0: there is none
+	class    string // of the exception, where its status does not say it
+	broken   bool   // an exception without a status
+	attempts int    // of the SDK; 0: 1
+	calls    int    // at the provider; 0: 1, or none where Signalbox refuses; -1: none
+	finish   string // in OpenAI's words
+	waits    bool   // the SDK waits as long as it is told
+	also     func(t *testing.T, p *play)
+}
+
+var (
+	generating = []string{"chat", "responses", "messages"}
+	everybody  = []string{"chat", "messages"}
+)
+
+// playedBy reports whether an SDK has an operation.
+var operations = map[string][]string{
+	"openai":    {"chat", "responses", "embeddings", "models", "elsewhere"},
+	"anthropic": {"messages", "count_tokens", "models", "elsewhere"},
+}
+
+// opsOf are the operations of a row that a player has.
+func (r *row) opsOf(p player) []string {
+	if len(r.languages) > 0 && !slices.Contains(r.languages, p.language) {
+		return nil
+	}
+	ops := r.ops
+	if len(ops) == 0 {
+		ops = everybody
+	}
+	return slices.DeleteFunc(slices.Clone(ops), func(op string) bool { return !slices.Contains(operations[p.sdk], op) })
+}
+
+// answered are the rows where the call goes out and an answer comes back. They
+// are played with the provider itself too: what differs is Signalbox's doing.
+func answered() []row {
+	const text = "Where is the train?"
+	short := map[string]string{upstream.HeaderOutput: "12"}
+	long := map[string]string{upstream.HeaderOutput: "5000"}
+	return []row{
+		{name: "allowed", ops: generating, ask: ask{text: text, max: 200}, steer: short, want: want{finish: "stop"}},
+		{name: "streamed", ops: generating, how: "stream", gate: true, ask: ask{text: text, max: 200}, steer: short,
+			want: want{finish: "stop", also: noUsageUnasked}},
+		{name: "streamed with usage asked", ops: []string{"chat"}, how: "stream", gate: true, steer: short,
+			ask:  ask{text: text, max: 200, more: map[string]any{"stream_options": map[string]any{"include_usage": true}}},
+			want: want{finish: "stop", also: usageInOneChunk}},
+		{name: "streamed by the SDK's own helper", ops: generating, how: "helper", gate: true, ask: ask{text: text, max: 200}, steer: short,
+			want: want{finish: "stop"}},
+		{name: "limited", ops: generating, ask: ask{text: text, max: 30}, steer: long, want: want{finish: "length", also: providerSawLimit(30)}},
+
+		{name: "tool", ops: generating, ask: ask{text: "call:weather please", max: 200, tools: true}, want: want{finish: "tool_calls", also: calledTheTool}},
+		{name: "tool streamed", ops: generating, how: "stream", ask: ask{text: "call:weather please", max: 200, tools: true},
+			want: want{finish: "tool_calls", also: calledTheTool}},
+		{name: "tool by the SDK's own helper", ops: generating, how: "helper", ask: ask{text: "call:weather please", max: 200, tools: true},
+			want: want{finish: "tool_calls", also: calledTheTool}},
+		{name: "image", ops: generating, ask: ask{text: text, max: 200, image: true}, steer: short, want: want{finish: "stop", also: imageCounted}},
+		{name: "embeddings", ops: []string{"embeddings"}, ask: ask{model: "embed"}, want: want{also: twoVectors}},
+
+		{name: "read from the prompt cache", ops: generating, ask: ask{text: strings.Repeat(text, 40), max: 200},
+			steer: map[string]string{upstream.HeaderOutput: "9", upstream.HeaderCached: "64"}, want: want{finish: "stop", also: billed("cached", 64)}},
+		{name: "written to the prompt cache for 5 minutes", ops: []string{"messages"}, ask: cached(text, nil),
+			steer: map[string]string{upstream.HeaderOutput: "9", upstream.HeaderCacheWrite: "64"}, want: want{finish: "stop", also: billed("written", 64)}},
+		{name: "written to the prompt cache for an hour", ops: []string{"messages"}, how: "stream", ask: cached(text, map[string]any{"ttl": "1h"}),
+			steer: map[string]string{upstream.HeaderOutput: "9", upstream.HeaderCacheWrite: "64"}, want: want{finish: "stop", also: billed("written long", 64)}},
+		{name: "reasoning", ops: []string{"chat", "responses"}, ask: ask{model: "reasoner", text: text, max: 200},
+			steer: map[string]string{upstream.HeaderOutput: "60", upstream.HeaderReasoning: "40"}, want: want{finish: "stop", also: billed("reasoning", 40)}},
+		{name: "thinking", ops: []string{"messages"}, ask: thinking(text), want: want{also: thought}},
+		{name: "thinking streamed", ops: []string{"messages"}, how: "stream", ask: thinking(text), want: want{also: thought}},
+		{name: "thinking by the SDK's own helper", ops: []string{"messages"}, how: "helper", ask: thinking(text), want: want{also: thought}},
+		{name: "tokens counted", ops: []string{"count_tokens"}, ask: ask{text: text, max: -1}, want: want{also: counted}},
+		{name: "models", ops: []string{"models"}, want: want{calls: -1, also: listed}},
+
+		{name: "Azure's client", languages: []string{"python", "node"}, azure: "deployments", ops: []string{"chat"},
+			ask: ask{model: "azured", text: text, max: 200}, steer: short, want: want{finish: "stop"}},
+		{name: "Azure's client, streamed", languages: []string{"python", "node"}, azure: "deployments", ops: []string{"chat"}, how: "stream", gate: true,
+			ask: ask{model: "azured", text: text, max: 200}, steer: short, want: want{finish: "stop"}},
+		{name: "Azure's client, a tool", languages: []string{"python", "node"}, azure: "deployments", ops: []string{"chat"}, how: "helper",
+			ask: ask{model: "azured", text: "call:weather please", max: 200, tools: true}, want: want{finish: "tool_calls", also: calledTheTool}},
+		{name: "Azure's client, embeddings", languages: []string{"python", "node"}, azure: "deployments", ops: []string{"embeddings"},
+			ask: ask{model: "azure-embed"}, want: want{also: twoVectors}},
+		{name: "Azure's v1 paths", azure: "v1", ops: []string{"chat", "responses"}, ask: ask{model: "azured", text: text, max: 200}, steer: short,
+			want: want{finish: "stop"}},
+		{name: "Azure's v1 paths, streamed", azure: "v1", ops: []string{"chat", "responses"}, how: "stream", gate: true,
+			ask: ask{model: "azured", text: text, max: 200}, steer: short, want: want{finish: "stop"}},
+	}
+}
+
+// failing are the rows where the provider refuses or breaks off: what the
+// application sees is what it would have seen without us.
+func failing() []row {
+	status := func(s string) map[string]string { return map[string]string{upstream.HeaderStatus: s} }
+	return []row{
+		{name: "provider's 400", ops: generating, ask: ask{text: "Hello", max: 50}, steer: status("400"), want: want{status: 400, also: providersWords}},
+		{name: "provider's 400 to a stream", ops: generating, how: "stream", ask: ask{text: "Hello", max: 50}, steer: status("400"),
+			want: want{status: 400, also: providersWords}},
+		{name: "provider's 422", ask: ask{text: "Hello", max: 50}, steer: status("422"), want: want{status: 422, also: providersWords}},
+		{name: "provider breaks off", ops: generating, how: "stream", ask: ask{text: "Hello", max: 50},
+			steer: map[string]string{upstream.HeaderOutput: "40", upstream.HeaderErrorEvent: "12"}, want: want{broken: true}},
+		{name: "provider's connection breaks", ops: generating, how: "stream", ask: ask{text: "Hello", max: 50},
+			steer: map[string]string{upstream.HeaderOutput: "40", upstream.HeaderCut: "12"}, want: want{broken: true}},
+	}
+}
+
+// cached is a prompt that Anthropic keeps in its cache.
+func cached(text string, control map[string]any) ask {
+	mark := map[string]any{"type": "ephemeral"}
+	maps.Copy(mark, control)
+	return ask{max: 200, more: map[string]any{"messages": []any{map[string]any{"role": "user",
+		"content": []any{map[string]any{"type": "text", "text": strings.Repeat(text, 40), "cache_control": mark}}}}}}
+}
+
+func thinking(text string) ask {
+	return ask{text: text, max: 2048, more: map[string]any{"thinking": map[string]any{"type": "enabled", "budget_tokens": 1024}}}
+}
+
+// pixel is a picture of one.
+const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+
+// params spells an ask in a dialect.
+func (a *ask) params(op string, p player) json.RawMessage {
+	out := map[string]any{}
+	switch op {
+	case "chat":
+		out = a.chat()
+	case "responses":
+		out = a.responses()
+	case "messages":
+		out = a.messages()
+	case "count_tokens":
+		out = a.messages()
+		delete(out, "max_tokens")
+	case "embeddings":
+		out = map[string]any{"model": a.modelOr("embed"), "input": []string{"The train waits.", "The track is free."}}
+	}
+	maps.Copy(out, a.more)
+	if model, ok := out["model"].(string); ok {
+		out["model"] = strings.Replace(model, "*", p.name(), 1)
+	}
+	raw, err := json.Marshal(out)
+	if err != nil {
+		panic(err) // the table's own values
+	}
+	return raw
+}
+
+func (a *ask) modelOr(other string) string {
+	if a.model != "" {
+		return a.model
+	}
+	return other
+}
+
+var schema = map[string]any{"type": "object", "properties": map[string]any{"city": map[string]any{"type": "string"}}, "required": []string{"city"}}
+
+func (a *ask) chat() map[string]any {
+	content := any(a.text)
+	if a.image {
+		content = []any{map[string]any{"type": "text", "text": a.text},
+			map[string]any{"type": "image_url", "image_url": map[string]any{"url": "data:image/png;base64," + pixel}}}
+	}
+	out := map[string]any{"model": a.modelOr("gpt"), "messages": []any{map[string]any{"role": "user", "content": content}}}
+	if a.max > 0 {
+		out[a.limitField()] = a.max
+	}
+	if a.tools {
+		out["tools"] = []any{map[string]any{"type": "function", "function": map[string]any{"name": "weather", "parameters": schema}}}
+	}
+	return out
+}
+
+func (a *ask) limitField() string {
+	if a.model == "reasoner" {
+		return "max_completion_tokens"
+	}
+	return "max_tokens"
+}
+
+func (a *ask) responses() map[string]any {
+	input := any(a.text)
+	if a.image {
+		input = []any{map[string]any{"type": "message", "role": "user", "content": []any{map[string]any{"type": "input_text", "text": a.text},
+			map[string]any{"type": "input_image", "detail": "auto", "image_url": "data:image/png;base64," + pixel}}}}
+	}
+	out := map[string]any{"model": a.modelOr("gpt"), "input": input}
+	if a.max > 0 {
+		out["max_output_tokens"] = a.max
+	}
+	if a.tools {
+		out["tools"] = []any{map[string]any{"type": "function", "name": "weather", "parameters": schema, "strict": false}}
+	}
+	return out
+}
+
+func (a *ask) messages() map[string]any {
+	content := any(a.text)
+	if a.image {
+		content = []any{map[string]any{"type": "text", "text": a.text},
+			map[string]any{"type": "image", "source": map[string]any{"type": "base64", "media_type": "image/png", "data": pixel}}}
+	}
+	out := map[string]any{"model": a.modelOr("claude"), "max_tokens": 64, "messages": []any{map[string]any{"role": "user", "content": content}}}
+	if a.max > 0 {
+		out["max_tokens"] = a.max
+	}
+	if a.tools {
+		out["tools"] = []any{map[string]any{"name": "weather", "input_schema": schema}}
+	}
+	return out
+}
+
+// finishOf is how an operation says why an answer ended.
+func finishOf(op, finish string) string {
+	words := map[string]map[string]string{
+		"messages":  {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"},
+		"responses": {"stop": "completed", "length": "incomplete", "tool_calls": "completed"},
+	}
+	if said, ok := words[op][finish]; ok {
+		return said
+	}
+	return finish
+}
+
+// What else must be so.
+
+func noUsageUnasked(t *testing.T, p *play) {
+	if p.op == "chat" && (p.got.Usage != nil || p.got.Bare != 0) {
+		t.Errorf("nobody asked for the usage, and the application got %v and %d chunks without choices", p.got.Usage, p.got.Bare)
+	}
+}
+
+func usageInOneChunk(t *testing.T, p *play) {
+	if p.got.Usage == nil || p.got.Bare != 1 {
+		t.Errorf("the usage was asked for; the application got %v in %d chunks without choices, want it in one", p.got.Usage, p.got.Bare)
+	}
+}
+
+func providerSawLimit(most float64) func(*testing.T, *play) {
+	return func(t *testing.T, p *play) {
+		for _, c := range p.calls {
+			body := map[string]any{}
+			if err := json.Unmarshal([]byte(c.Body), &body); err != nil {
+				t.Fatal(err)
+			}
+			field := "max_tokens"
+			if p.op == "responses" {
+				field = "max_output_tokens"
+			}
+			if body[field] != most {
+				t.Errorf("the provider saw %s %v, want %v", field, body[field], most)
+			}
+		}
+	}
+}
+
+func calledTheTool(t *testing.T, p *play) {
+	if len(p.got.Calls) != 1 || p.got.Calls[0].Name != "weather" || p.got.Calls[0].Arguments["city"] != "Utrecht" {
+		t.Errorf("the application got the tool calls %+v, want weather in Utrecht", p.got.Calls)
+	}
+}
+
+func imageCounted(t *testing.T, p *play) {
+	for _, c := range p.calls {
+		if c.Usage.Input < 765 || !strings.Contains(c.Body, pixel) {
+			t.Errorf("the provider billed %d tokens for a prompt with a picture, want 765 and more", c.Usage.Input)
+		}
+	}
+}
+
+func twoVectors(t *testing.T, p *play) {
+	if sizes := strings.Fields(p.got.Text); len(sizes) != 2 || sizes[0] != sizes[1] || sizes[0] == "0" {
+		t.Errorf("the application got vectors of %q numbers, want two of the same", p.got.Text)
+	}
+}
+
+func billed(part string, tokens int64) func(*testing.T, *play) {
+	return func(t *testing.T, p *play) {
+		for _, c := range p.calls {
+			got := map[string]int64{"cached": c.Usage.Cached, "written": c.Usage.CacheWrite, "written long": c.Usage.CacheWriteLong, "reasoning": c.Usage.Reasoning}
+			if got[part] != tokens {
+				t.Errorf("the provider billed %+v, want %d %s", c.Usage, tokens, part)
+			}
+		}
+	}
+}
+
+func thought(t *testing.T, p *play) {
+	if p.got.Thinking == "" {
+		t.Error("the application was shown no thinking")
+	}
+}
+
+func counted(t *testing.T, p *play) {
+	if p.got.Text == "" || p.got.Text == "0" {
+		t.Errorf("the application was told of %q tokens", p.got.Text)
+	}
+}
+
+func listed(t *testing.T, p *play) {
+	if len(p.got.Names) == 0 {
+		t.Error("the application was told of no models")
+	}
+}
+
+// providersWords: the error is the provider's, and not one of ours about it.
+func providersWords(t *testing.T, p *play) {
+	if said := p.got.Error; !strings.Contains(said.Message, "The test asked for this error.") {
+		t.Errorf("the application's exception says %q, want the provider's own words", said.Message)
+	}
+	if got := p.attempts[0].Header.Get("X-Signalbox-Decision"); got == "" && p.through {
+		t.Error("the answer has no decision's id")
+	}
+	if p.attempts[0].Status < http.StatusBadRequest {
+		t.Errorf("the answer's status is %d", p.attempts[0].Status)
+	}
+}
