@@ -17,7 +17,8 @@ type Answer struct {
 	PolicyRevision  string
 	RegistryVersion int64
 	Changes         []Change
-	Warnings        []Reason // said, not enforced: warn budgets, masked rules
+	Warnings        []Reason  // said, not enforced: warn budgets, masked rules
+	Findings        []Finding // the first of what a guard found, whether or not it was removed
 
 	Refusal *Refusal
 	Served  *Served

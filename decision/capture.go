@@ -10,28 +10,42 @@ const capturedBytes = 512 << 10
 
 // What a trace says of itself.
 const (
-	captureHash = "hash"
-	captureFull = "full"
-	captureCut  = "cut" // full, and longer than is kept
+	captureHash        = "hash"
+	captureFull        = "full"
+	captureCut         = "cut" // full, and longer than is kept
+	captureRedacted    = "redacted"
+	captureRedactedCut = "redacted_cut"
 )
 
 // captured is the call's prompt as the verdict lets it be kept, in a topic of its
 // own that is dropped after days; nil where it lets nothing be kept. A capture
-// that is to be redacted is kept as a hash while nothing here can redact: what
-// was not asked to be kept in the clear never is.
+// that is to be redacted is kept as a hash where that cannot be done: what was not
+// asked to be kept in the clear never is.
 func (s *Service) captured(c *Case) *journal.Record {
 	if c.Verdict.Capture == "" || c.Verdict.Capture == "none" || c.Subject.Model == nil {
 		return nil
 	}
-	traced := journal.Traced{CallID: clip(c.callID(), assertedBytes), DecisionID: c.ID, At: c.At, Capture: captureHash}
-	body := c.Request.Body
-	switch {
-	case c.Verdict.Capture != captureFull:
-		traced.Prompt = []byte(s.promptHash(c.tenant(), c))
-	case len(body) > capturedBytes:
-		traced.Capture, traced.Prompt = captureCut, body[:capturedBytes]
-	default:
-		traced.Capture, traced.Prompt = captureFull, body
-	}
+	traced := journal.Traced{CallID: clip(c.callID(), assertedBytes), DecisionID: c.ID, At: c.At}
+	traced.Capture, traced.Prompt = s.capture(c)
 	return &journal.Record{Topic: journal.TopicTraces, Key: c.tenant(), Event: traced}
+}
+
+// capture is what is kept, and its name.
+func (s *Service) capture(c *Case) (string, []byte) {
+	whole, cut, body := captureFull, captureCut, c.Request.Body
+	switch c.Verdict.Capture {
+	case captureFull:
+	case captureRedacted:
+		redacted, ok := s.redacted(c)
+		if !ok {
+			return captureHash, []byte(s.promptHash(c.tenant(), c))
+		}
+		whole, cut, body = captureRedacted, captureRedactedCut, redacted
+	default:
+		return captureHash, []byte(s.promptHash(c.tenant(), c))
+	}
+	if len(body) > capturedBytes {
+		return cut, body[:capturedBytes]
+	}
+	return whole, body
 }

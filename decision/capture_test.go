@@ -22,7 +22,10 @@ func TestCapture(t *testing.T) {
 		"hash":            {rule: `capture := "hash"`, body: body, kept: "hash", hash: true},
 		"full":            {rule: `capture := "full"`, body: body, kept: "full", whole: true},
 		"full, long":      {rule: `capture := "full"`, body: long, kept: "cut"},
-		"to be redacted":  {rule: `capture := "redacted"`, body: body, kept: "hash", hash: true},
+		"to be redacted":  {rule: `capture := "redacted"`, body: body, kept: "redacted", whole: true},
+		"redacted":        {rule: `capture := "redacted"`, body: strings.Replace(body, "late", "late, bob@example.com", 1), kept: "redacted"},
+		"redacted, long":  {rule: `capture := "redacted"`, body: long, kept: "redacted_cut"},
+		"of the redacted": {rule: "capture := \"full\"\n\nredact contains \"email\"", body: strings.Replace(body, "late", "late, bob@example.com", 1), kept: "full", whole: true},
 		"full for others": {rule: `capture := "full" if input.principal.app == "silent"`, body: body},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -48,6 +51,9 @@ func TestCapture(t *testing.T) {
 				got := traces[0].Event.(journal.Traced)
 				if got.Capture != c.kept || got.DecisionID != "d-1" || traces[0].Key != "acme" || len(got.Response) != 0 {
 					t.Errorf("%s %s on %s", got.Capture, got.DecisionID, traces[0].Key)
+				}
+				if strings.Contains(string(got.Prompt), "bob@") == strings.HasPrefix(c.kept, "redacted") && strings.Contains(c.body, "bob@") {
+					t.Errorf("kept %s", got.Prompt)
 				}
 				if (string(got.Prompt) == c.body) != c.whole || strings.Contains(string(got.Prompt), "parcel") == c.hash || len(got.Prompt) == 0 || len(got.Prompt) > 512<<10 {
 					t.Errorf("kept %d bytes", len(got.Prompt))

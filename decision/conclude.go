@@ -80,6 +80,10 @@ func (s *Service) free(ctx context.Context, c *Case) (Answer, error) {
 		answer.Plan = &Plan{Free: true, ModelAsked: c.Ask.Model, ModelSpan: c.Ask.ModelSpan}
 		if len(c.Candidates) > 0 {
 			answer.Plan.Deployments = c.Candidates[0].Deployments
+			c.substituted(&answer)
+		}
+		if err := answer.Plan.edit(c.Request.Body, c.redacted(&answer)); err != nil {
+			return s.deny(ctx, c, uneditable(err))
 		}
 	}
 	s.calls.forget(c)
@@ -96,7 +100,7 @@ func (s *Service) allow(ctx context.Context, c *Case) (Answer, error) {
 	plan, err := s.plan(c, &answer)
 	if err != nil {
 		s.ledger.Release(c.Held)
-		return s.deny(ctx, c, refuse(Malformed, "the body cannot be edited safely: %s", err))
+		return s.deny(ctx, c, uneditable(err))
 	}
 	answer.Plan = plan
 	note := c.note(plan)
@@ -113,6 +117,11 @@ func (s *Service) allow(ctx context.Context, c *Case) (Answer, error) {
 	return answer, nil
 }
 
+// uneditable refuses a call whose body cannot be made to say what was decided.
+func uneditable(err error) *Refusal {
+	return refuse(Malformed, "the body cannot be edited safely: %s", err)
+}
+
 // takeBack gives up a hold whose answer never left.
 func (s *Service) takeBack(ctx context.Context, c *Case, err error) (Answer, error) {
 	s.ledger.Release(c.Held)
@@ -122,7 +131,7 @@ func (s *Service) takeBack(ctx context.Context, c *Case, err error) (Answer, err
 // answer is what every answer says.
 func (s *Service) answer(c *Case) Answer {
 	a := Answer{DecisionID: c.ID, CallID: clip(c.callID(), assertedBytes), PolicyRevision: c.Verdict.Revision, RegistryVersion: c.World.Version}
-	a.Dialect = c.dialect()
+	a.Dialect, a.Findings = c.dialect(), c.found.told()
 	for _, w := range c.Held.Warnings {
 		if w.Demand.Budget.Mode != registry.Shadow {
 			a.Warnings = append(a.Warnings, shortReason(w))

@@ -22,11 +22,13 @@ type Case struct {
 	Subject    Subject     // as whom, with what limits
 	Facts      Facts       // what policy may know
 	Verdict    Verdict     // what policy said
+	Redactions []llm.Edit  // what it takes out of the prompt
 	Candidates []Candidate // where it may go, and at what ceiling
 	Held       ledger.Held // what was set aside
 	Unmetered  bool        // nothing was: by rule, or because the journal was away and the operator chose open
 
-	place *call // among the calls we remember, where its id was claimed
+	found *findings // in the prompt; nil: nobody looked yet
+	place *call     // among the calls we remember, where its id was claimed
 }
 
 // Decide answers one call. A refusal is an answer; an error means that there is
@@ -53,6 +55,9 @@ func (s *Service) judge(ctx context.Context, c *Case) (err error) {
 		return err
 	}
 	if c.Verdict, err = s.consult(ctx, c); err != nil { // may they?
+		return err
+	}
+	if c.Redactions, err = s.redact(c); err != nil { // without what?
 		return err
 	}
 	if c.Candidates, err = s.route(c); err != nil { // where, at what ceiling?

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/signalbox-dev/signalbox/decision"
+	"github.com/signalbox-dev/signalbox/guard"
 	"github.com/signalbox-dev/signalbox/journal"
 	"github.com/signalbox-dev/signalbox/ledger"
 )
@@ -77,15 +78,44 @@ func BenchmarkDecide(b *testing.B) {
 	})
 }
 
+// BenchmarkGuarded is the same decision where nobody reads what a guard finds, where
+// a policy reads it and there is nothing, and where an address is removed.
+func BenchmarkGuarded(b *testing.B) {
+	prose := strings.Repeat("All work and no play. ", 90)
+	for _, c := range []struct{ name, policy, prompt string }{
+		{"unread", "", prose}, {"nothing", redacting, prose}, {"removed", redacting, prose + "bob@example.com"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			st := setStage(b, story{World: benchWorld, Policy: c.policy}, "", ready, func(_ *decision.Config, p *decision.Parts) { p.Recorder, p.Guard = nowhere{}, guard.Email{} })
+			req := st.request(question{Key: "helpdesk", Gateway: "edge-1",
+				Body: `{"model":"gpt-4o","max_tokens":200,"messages":[{"role":"user","content":"` + c.prompt + `"}]}`})
+			b.ReportAllocs()
+			for b.Loop() {
+				a, err := st.service.Decide(context.Background(), req)
+				if err != nil || a.Plan == nil {
+					b.Fatal(err, a.Refusal)
+				}
+				b.StopTimer()
+				if _, err := st.service.Settle(context.Background(), decision.Report{Token: a.Plan.ReportToken, Outcome: journal.OutcomeNotSent}); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+		})
+	}
+}
+
 // newBenchStage is a stage outside of a bubble, whose holds and records touch no
 // disk.
 func newBenchStage(b *testing.B) *stage {
-	ready := func(k *ledger.Keeper) {
-		for k.Ready() != nil {
-			runtime.Gosched()
-		}
-	}
 	return setStage(b, story{World: benchWorld}, "", ready, func(_ *decision.Config, p *decision.Parts) { p.Recorder = nowhere{} })
+}
+
+// ready waits for a keeper outside of a bubble.
+func ready(k *ledger.Keeper) {
+	for k.Ready() != nil {
+		runtime.Gosched()
+	}
 }
 
 // BenchmarkRemembered says what one settled call keeps in memory, ours alone: of

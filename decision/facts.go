@@ -17,9 +17,22 @@ type Facts struct {
 	Request     RequestFacts      `json:"request"`
 	Model       ModelFacts        `json:"model"`
 	Deployments []DeploymentFacts `json:"deployments"` // that serve the model, by name
-	Findings    []FindingFacts    `json:"findings"`
-	Time        TimeFacts         `json:"time"`
-	Gateway     string            `json:"gateway"`
+	// Findings are there once somebody asked for them by Look; null says that nobody
+	// has, or that there is nothing here that could look.
+	Findings []FindingFacts `json:"findings"`
+	Time     TimeFacts      `json:"time"`
+	Gateway  string         `json:"gateway"`
+
+	look func() []FindingFacts
+}
+
+// Look is the findings, and searches the prompt for them if nobody did before. Who
+// reads Findings calls it first.
+func (f *Facts) Look() []FindingFacts {
+	if f.Findings == nil && f.look != nil {
+		f.Findings = f.look()
+	}
+	return f.Findings
 }
 
 // PrincipalFacts is who calls. User, Session and Agent are as the app asserted
@@ -84,7 +97,7 @@ type DeploymentFacts struct {
 // FindingFacts is one kind of thing a guard found, never the thing itself.
 type FindingFacts struct {
 	Kind  string `json:"kind"`
-	Count int    `json:"count"`
+	Count int    `json:"count"` // 10,000: so many, or more
 }
 
 // TimeFacts is the decision's clock, UTC.

@@ -155,9 +155,9 @@ func (s *Service) facts(c *Case, sub *Subject) Facts {
 		},
 		Model:       ModelFacts{Name: c.Ask.Model},
 		Deployments: s.deploymentFacts(c.World, c.World.Deployments(c.Ask.Model), c.At),
-		Findings:    []FindingFacts{},
 		Time:        TimeFacts{Hour: utc.Hour(), Weekday: utc.Weekday().String(), Date: utc.Format("2006-01-02")},
 		Gateway:     c.Request.Gateway,
+		look:        func() []FindingFacts { return s.look(c) },
 	}
 }
 

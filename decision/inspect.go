@@ -31,6 +31,12 @@ func (s *Service) inspect(c *Case) (*llm.Ask, error) {
 	if most := s.config.MaxBody; most > 0 && int64(len(c.Request.Body)) > most {
 		return nil, refuse(TooLarge, "the body has %d bytes; at most %d are judged (limits.body)", len(c.Request.Body), most)
 	}
+	if route.Free && !c.Request.BodyComplete {
+		// Nothing is held for it, but its prompt goes to a provider all the same: what
+		// is not read can be neither judged nor redacted.
+		c.Ask = &llm.Ask{Route: route}
+		return c.Ask, refuse(TooLarge, "only the first part of the body was handed over, and the rest may hold anything")
+	}
 	ask, problem := llm.Parse(route, c.Request.Body, c.Request.BodyComplete)
 	if problem != nil {
 		// The path's dialect is known even where the body cannot be read, and the

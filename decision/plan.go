@@ -17,18 +17,32 @@ func (s *Service) plan(c *Case, answer *Answer) (*Plan, error) {
 	if !c.Unmetered {
 		p.Hold.NanoUSD, p.Hold.Tokens = chosen.heldNano(c.Held.Output), chosen.heldTokens(c.Held.Output)
 	}
-	if chosen.Deployments[0].Model != c.Ask.Model {
-		answer.Changes = append(answer.Changes, ModelSubstituted)
-	}
+	c.substituted(answer)
 	edits, err := c.limitOutput(answer)
 	if err != nil {
 		return nil, err
 	}
+	edits = append(edits, c.redacted(answer)...)
 	if usage := c.Ask.RequestUsage(); len(usage) > 0 {
 		edits = append(edits, usage...)
 		answer.Changes = append(answer.Changes, UsageRequested)
 	}
 	return p, p.edit(c.Request.Body, edits)
+}
+
+// substituted says that policy put another model in the place of the caller's.
+func (c *Case) substituted(answer *Answer) {
+	if c.model().Name != c.Ask.Model {
+		answer.Changes = append(answer.Changes, ModelSubstituted)
+	}
+}
+
+// redacted are the edits that take out of the prompt what policy said.
+func (c *Case) redacted(answer *Answer) []llm.Edit {
+	if len(c.Redactions) > 0 {
+		answer.Changes = append(answer.Changes, Redacted)
+	}
+	return c.Redactions
 }
 
 // limitOutput makes the output limit real: what goes out is what was held.

@@ -25,6 +25,9 @@ func (s *Service) consult(ctx context.Context, c *Case) (Verdict, error) {
 		}
 		return verdict, s.policyFailed(err)
 	}
+	if verdict.Capture == captureRedacted {
+		c.Facts.Look() // before the answer is made, which tells what was found
+	}
 	if !verdict.Allow {
 		return verdict, denied(verdict)
 	}

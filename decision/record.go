@@ -58,6 +58,9 @@ func (c *Case) decided(answer *Answer) journal.Decided {
 		d.Facts = c.pseudonymousFacts()
 	}
 	d.Reasons = c.journalReasons(answer)
+	if c.found != nil {
+		d.Findings = c.found.written(answer.Findings)
+	}
 	if plan := answer.Plan; plan != nil && len(plan.Deployments) > 0 {
 		for _, to := range plan.Deployments {
 			d.Deployments = append(d.Deployments, to.Name)

@@ -92,6 +92,7 @@ type Parts struct {
 	Names    Names
 	Signer   ledger.Signer
 	Health   Health   // nil: all are healthy
+	Guard    Guard    // nil: nothing is looked for in prompts, and no verdict may redact
 	Observe  Observer // nil: nobody watches
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -108,6 +109,8 @@ type Service struct {
 	names    Names
 	signer   ledger.Signer
 	health   Health
+	guard    Guard
+	kinds    []string // that the guard finds
 	observe  Observer
 	now      func() time.Time
 	newID    func() string
@@ -121,7 +124,7 @@ type Service struct {
 func New(config Config, p Parts) *Service {
 	s := &Service{
 		config: config, registry: p.Registry, hasher: p.Hasher, policy: p.Policy, ledger: p.Ledger,
-		recorder: p.Recorder, names: p.Names, signer: p.Signer, health: p.Health, observe: p.Observe,
+		recorder: p.Recorder, names: p.Names, signer: p.Signer, health: p.Health, guard: p.Guard, observe: p.Observe,
 		now: p.Now, newID: newID, log: p.Log, calls: newCalls(config.MaxCalls),
 	}
 	if s.observe == nil {
@@ -129,6 +132,9 @@ func New(config Config, p Parts) *Service {
 	}
 	if s.health == nil {
 		s.health = allHealthy{}
+	}
+	if s.guard != nil {
+		s.kinds = s.guard.Kinds()
 	}
 	s.adopt()
 	return s

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/decision"
 	"github.com/signalbox-dev/signalbox/decision/opa"
+	"github.com/signalbox-dev/signalbox/guard"
 	"github.com/signalbox-dev/signalbox/journal"
 	"github.com/signalbox-dev/signalbox/ledger"
 	"github.com/signalbox-dev/signalbox/registry"
@@ -77,6 +79,23 @@ func (s *spool) Put(recs ...journal.Record) error {
 type down map[string]bool
 
 func (d down) Healthy(deployment string, _ time.Time) bool { return !d[deployment] }
+
+// guarded is what stands guard in every story: the detector there is, and one of a
+// kind of its own, whose things may stand in an address.
+var guarded = guard.All{guard.Email{}, tickets{}}
+
+// tickets finds ticket-<digits>.
+type tickets struct{}
+
+var ticket = regexp.MustCompile(`ticket-[0-9]+`)
+
+func (tickets) Kinds() []string { return []string{"ticket"} }
+
+func (tickets) Find(text string, found func(guard.Finding)) {
+	for _, at := range ticket.FindAllStringIndex(text, -1) {
+		found(guard.Finding{Kind: "ticket", Start: at[0], End: at[1]})
+	}
+}
 
 // newStage sets the stage for a story; tamper may put other parts in.
 func newStage(t testing.TB, s story, tamper ...func(*decision.Config, *decision.Parts)) *stage {
@@ -150,7 +169,7 @@ func (st *stage) house(t testing.TB, s story, ctx context.Context, holds string,
 			t.Fatal(err)
 		}
 		parts := decision.Parts{Registry: st.registry, Hasher: st.hasher, Policy: policy, Ledger: keeper,
-			Recorder: st.spool, Names: st.names, Signer: ledger.Signer{Current: [32]byte{3}}, Health: st.down, Now: now, Log: log}
+			Recorder: st.spool, Names: st.names, Signer: ledger.Signer{Current: [32]byte{3}}, Health: st.down, Guard: guarded, Now: now, Log: log}
 		for _, change := range tamper {
 			change(&config, &parts)
 		}
@@ -331,6 +350,11 @@ func describe(a decision.Answer) map[string]any {
 		warnings = append(warnings, string(w.Code))
 	}
 	m["warnings"] = warnings
+	found := []any{}
+	for _, f := range a.Findings {
+		found = append(found, fmt.Sprintf("%s %s %d-%d", f.Kind, f.Where, f.At[0], f.At[1]))
+	}
+	m["findings"] = found
 	if r := a.Refusal; r != nil {
 		m["status"] = r.Status()
 		var codes, budgets []any

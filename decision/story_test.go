@@ -181,6 +181,9 @@ func fact(key string, event journal.Event) string {
 				line += " of " + r.Budget
 			}
 		}
+		for _, f := range ev.Findings {
+			line += ", found " + f
+		}
 		return line
 	case journal.Settled:
 		line := fmt.Sprintf("settled %s on %s %s rank %d", ev.DecisionID, key, ev.Outcome, ev.Rank)

@@ -210,8 +210,9 @@ func deploymentsKey(key []byte, f *decision.Facts) []byte {
 }
 
 func findingsTerm(f *decision.Facts) *ast.Term {
-	terms := make([]*ast.Term, len(f.Findings))
-	for i, finding := range f.Findings {
+	found := f.Look()
+	terms := make([]*ast.Term, len(found))
+	for i, finding := range found {
 		terms[i] = ast.ObjectTerm(
 			member("kind", ast.StringTerm(finding.Kind)),
 			member("count", ast.InternedTerm(finding.Count)),
@@ -221,8 +222,9 @@ func findingsTerm(f *decision.Facts) *ast.Term {
 }
 
 func findingsKey(key []byte, f *decision.Facts) []byte {
-	key = binary.AppendUvarint(key, uint64(len(f.Findings)))
-	for _, finding := range f.Findings {
+	found := f.Look()
+	key = binary.AppendUvarint(key, uint64(len(found)))
+	for _, finding := range found {
 		key = appendText(key, finding.Kind)
 		key = binary.AppendVarint(key, int64(finding.Count))
 	}

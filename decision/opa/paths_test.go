@@ -282,7 +282,9 @@ func leaves(v reflect.Value) []reflect.Value {
 	}
 	var all []reflect.Value
 	for i := range v.NumField() {
-		all = append(all, leaves(v.Field(i))...)
+		if v.Type().Field(i).IsExported() {
+			all = append(all, leaves(v.Field(i))...)
+		}
 	}
 	return all
 }

@@ -84,6 +84,9 @@ func matches(t *testing.T, at string, schema *jsonSchema, goType reflect.Type, a
 		}
 		var names []string
 		for _, f := range reflect.VisibleFields(goType) {
+			if !f.IsExported() {
+				continue
+			}
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			names = append(names, name)
 			matches(t, at+"."+name, schema.Properties[name], f.Type, allRequired)
