@@ -39,7 +39,7 @@ type Credentials struct {
 type credentials struct {
 	files    map[string]Secret
 	problems []Problem
-	rotated  int64 // how often a credential came, changed or went since the start
+	changes  int64 // how often a credential came, changed or went since the start
 }
 
 // Problem is one thing wrong with a credential or its folder, in words that an
@@ -122,14 +122,14 @@ func (c *Credentials) Problems() []Problem { return slices.Clone(c.current.Load(
 // Status is what monitoring shows.
 func (c *Credentials) Status() Status {
 	now := c.current.Load()
-	return Status{Files: len(now.files), Environment: len(c.env), Changes: now.rotated, Problems: slices.Clone(now.problems)}
+	return Status{Files: len(now.files), Environment: len(c.env), Changes: now.changes, Problems: slices.Clone(now.problems)}
 }
 
 // take puts in force what was seen in the folder, and says what is new in it.
 // Only OpenCredentials and Run call it, one after the other.
 func (c *Credentials) take(seen look) {
 	before := c.current.Load()
-	now := &credentials{files: map[string]Secret{}, rotated: before.rotated, problems: slices.Clone(c.environs)}
+	now := &credentials{files: map[string]Secret{}, changes: before.changes, problems: slices.Clone(c.environs)}
 	if seen.err != nil {
 		now.files = before.files
 		now.problems = append(now.problems, Problem{Where: c.dir, What: folderTrouble(seen.err) + ", and what was read before stays in use", Want: wantFolder})
@@ -144,8 +144,10 @@ func (c *Credentials) take(seen look) {
 	}
 	now.problems = append(append(now.problems, seen.odd...), c.shadowed(now.files)...)
 	slices.SortFunc(now.problems, byWeight)
-	c.say(before, now)
+	changes := changesOf(before.files, now.files)
+	now.changes += int64(len(changes))
 	c.current.Store(now)
+	c.say(changes, before.problems, now.problems)
 }
 
 // byWeight sorts what is broken before what is odd, and then by place.
@@ -172,28 +174,47 @@ func (c *Credentials) shadowed(files map[string]Secret) []Problem {
 	return out
 }
 
-// say logs each change and each new problem once, by names only.
-func (c *Credentials) say(before, now *credentials) {
-	for _, name := range slices.Sorted(maps.Keys(now.files)) {
-		switch last, had := before.files[name]; {
-		case !had:
-			now.rotated++
-			c.log.Info("credential taken", "credential", name)
-		case !last.Equal(now.files[name]):
-			now.rotated++
-			c.log.Info("credential rotated", "credential", name)
+// change is what became of one credential.
+type change struct{ name, what string }
+
+// What can become of a credential.
+const (
+	taken   = "credential taken"
+	rotated = "credential rotated"
+	removed = "credential removed"
+)
+
+func changesOf(before, now map[string]Secret) []change {
+	var out []change
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		if last, had := before[name]; !had {
+			out = append(out, change{name, taken})
+		} else if !last.Equal(now[name]) {
+			out = append(out, change{name, rotated})
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(before.files)) {
-		if _, kept := now.files[name]; !kept {
-			now.rotated++
-			_, other := c.env[variable(name)]
-			c.log.Warn("credential removed", "credential", name, "environment_used", other)
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if _, kept := now[name]; !kept {
+			out = append(out, change{name, removed})
 		}
 	}
-	for _, p := range now.problems {
-		if !slices.Contains(before.problems, p) {
-			c.log.Warn("credentials: "+p.What, "where", p.Where, "do", p.Want)
+	return out
+}
+
+// say logs each change and each new problem once, by names only, when they are
+// in force.
+func (c *Credentials) say(changes []change, before, now []Problem) {
+	for _, ch := range changes {
+		if ch.what != removed {
+			c.log.Info(ch.what, "credential", ch.name)
+			continue
+		}
+		_, other := c.env[variable(ch.name)]
+		c.log.Warn(removed, "credential", ch.name, "environment_used", other)
+	}
+	for _, p := range now {
+		if !slices.Contains(before, p) {
+			c.log.Warn("credentials are not as they should be", "where", p.Where, "what", p.What, "do", p.Want)
 		}
 	}
 }

@@ -16,6 +16,7 @@ func (c *Credentials) Run(ctx context.Context) error {
 		return nil
 	}
 	w := &watcher{c: c}
+	w.rest = w.quiet
 	defer w.close()
 	w.look(ctx) // what changed between OpenCredentials and the first event
 	return w.run(ctx)
@@ -28,6 +29,7 @@ type watcher struct {
 	c       *Credentials
 	events  *fsnotify.Watcher // nil where there are none
 	without bool              // that there are none was said
+	rest    func(context.Context) bool
 }
 
 func (w *watcher) run(ctx context.Context) error {
@@ -70,20 +72,20 @@ func (w *watcher) look(ctx context.Context) {
 	w.c.take(seen)
 }
 
-// rest waits until the folder has been left alone for a while, so that half a
+// quiet waits until the folder has been left alone for a while, so that half a
 // file is not taken for a credential. It gives up waiting after twenty rounds: a
 // folder that never rests must still be read. False: the context ended.
-func (w *watcher) rest(ctx context.Context) bool {
+func (w *watcher) quiet(ctx context.Context) bool {
 	const rounds = 20
 	for range rounds {
-		quiet := time.NewTimer(w.c.settle)
+		enough := time.NewTimer(w.c.settle)
 		select {
 		case <-ctx.Done():
-			quiet.Stop()
+			enough.Stop()
 			return false
 		case <-w.changed():
-			quiet.Stop()
-		case <-quiet.C:
+			enough.Stop()
+		case <-enough.C:
 			return true
 		}
 	}
