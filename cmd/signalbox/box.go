@@ -14,6 +14,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/analytics"
 	"github.com/signalbox-dev/signalbox/decision"
+	"github.com/signalbox-dev/signalbox/decision/health"
 	"github.com/signalbox-dev/signalbox/decision/opa"
 	"github.com/signalbox-dev/signalbox/journal"
 	"github.com/signalbox-dev/signalbox/journal/folder"
@@ -32,18 +33,20 @@ type box struct {
 	ready   *readiness
 	epoch   journal.Epoch
 
-	secret     vault.ClusterSecret
-	journal    *kafka.Journal
-	spool      *spool.Spool
-	registry   *registry.Registry
-	hasher     registry.KeyHasher
-	names      *registry.Names
-	pseudonyms *registry.Pseudonymiser
-	policy     *opa.Policy
-	keeper     *ledger.Keeper
-	decisions  *decision.Service
-	store      *latestStore
-	sink       *analytics.Sink
+	secret      vault.ClusterSecret
+	journal     *kafka.Journal
+	spool       *spool.Spool
+	registry    *registry.Registry
+	hasher      registry.KeyHasher
+	names       *registry.Names
+	pseudonyms  *registry.Pseudonymiser
+	policy      *opa.Policy
+	keeper      *ledger.Keeper
+	credentials *vault.Credentials
+	health      *health.Board
+	decisions   *decision.Service
+	store       *latestStore
+	sink        *analytics.Sink
 
 	stops []stop // in the order of starting
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	doorhttp "github.com/signalbox-dev/signalbox/adapters/http"
+	"github.com/signalbox-dev/signalbox/adapters/http/proxy"
 	"github.com/signalbox-dev/signalbox/decision"
 )
 
@@ -27,6 +29,7 @@ type Config struct {
 	Ledger        LedgerConfig      `yaml:"ledger"`
 	Policy        PolicyConfig      `yaml:"policy"`
 	Credentials   CredentialsConfig `yaml:"credentials"`
+	Proxy         ProxyConfig       `yaml:"proxy" help:"calls of those who have no gateway, on the http listener"`
 	Limits        LimitsConfig      `yaml:"limits"`
 	Log           LogConfig         `yaml:"log"`
 }
@@ -111,9 +114,22 @@ type CredentialsConfig struct {
 	Dir string `yaml:"dir"`
 }
 
+// ProxyConfig is how calls are sent to providers. Off, every path that is not our
+// own is 404.
+type ProxyConfig struct {
+	Enabled          bool     `yaml:"enabled"`
+	ConnectTimeout   Duration `yaml:"connect_timeout" help:"until a connection to a provider stands, TLS included"`
+	FirstByteTimeout Duration `yaml:"first_byte_timeout" help:"from a try's beginning until the provider's headers"`
+	IdleTimeout      Duration `yaml:"idle_timeout" help:"between two bytes of a provider's answer"`
+	CallerTimeout    Duration `yaml:"caller_timeout" help:"until a caller has taken what was written"`
+	Drains           int      `yaml:"drains" help:"calls at once that are read on after their caller has gone (on_abort: drain)"`
+}
+
 // LimitsConfig bounds what callers can make us hold.
 type LimitsConfig struct {
-	Body Bytes `yaml:"body"`
+	Body    Bytes `yaml:"body"`
+	Bodies  Bytes `yaml:"bodies" help:"all bodies in memory at once; what is above waits"`
+	Streams int   `yaml:"streams" help:"calls through the proxy at once; what is above is turned away"`
 }
 
 // LogConfig is slog's.
@@ -124,6 +140,7 @@ type LogConfig struct {
 
 // DefaultConfig is what serve does with no file.
 func DefaultConfig() Config {
+	calls := proxy.DefaultLimits()
 	return Config{
 		DataDir:     "./signalbox-data",
 		HTTP:        Listener{Listen: "127.0.0.1:8080"},
@@ -132,8 +149,10 @@ func DefaultConfig() Config {
 		Journal:     JournalConfig{CreateTopics: true, Compression: "zstd", SpoolMax: 1 << 30},
 		Ledger:      LedgerConfig{LeaseWait: Duration(50 * time.Millisecond), HoldTTL: Duration(15 * time.Minute), FailureMode: string(decision.FailLease)},
 		Credentials: CredentialsConfig{Dir: "./secrets"},
-		Limits:      LimitsConfig{Body: 8 << 20},
-		Log:         LogConfig{Level: "info", Format: "text"},
+		Proxy: ProxyConfig{Enabled: true, ConnectTimeout: Duration(calls.Connect), FirstByteTimeout: Duration(calls.FirstByte),
+			IdleTimeout: Duration(calls.Idle), CallerTimeout: Duration(calls.Write), Drains: calls.Drains},
+		Limits: LimitsConfig{Body: Bytes(calls.Body), Bodies: doorhttp.DefaultInFlight, Streams: calls.Streams},
+		Log:    LogConfig{Level: "info", Format: "text"},
 	}
 }
 
@@ -196,9 +215,7 @@ func (c *Config) Validate() error {
 	if !c.Embedded() && c.ClusterSecret.File == "" && c.ClusterSecret.Value == "" {
 		wrong("cluster_secret.file: brokers are shared by replicas, which must share a secret; name its file")
 	}
-	if c.Limits.Body < 1<<10 || c.Limits.Body > 64<<20 {
-		wrong("limits.body: want between 1KiB and 64MiB")
-	}
+	c.validateCalls(wrong)
 	if _, err := logLevel(c.Log.Level); err != nil {
 		problems = append(problems, err)
 	}
@@ -206,6 +223,28 @@ func (c *Config) Validate() error {
 		wrong("log.format: %q; want text or json", c.Log.Format)
 	}
 	return errors.Join(problems...)
+}
+
+// validateCalls is about what calls may take.
+func (c *Config) validateCalls(wrong func(format string, args ...any)) {
+	if c.Limits.Body < 1<<10 || c.Limits.Body > 64<<20 {
+		wrong("limits.body: want between 1KiB and 64MiB")
+	}
+	if c.Limits.Bodies < 2*c.Limits.Body {
+		wrong("limits.bodies: want at least twice limits.body, which is %d; less would let one call at a time in", c.Limits.Body)
+	}
+	if c.Limits.Streams < 1 || c.Limits.Streams > 1_000_000 {
+		wrong("limits.streams: want between 1 and 1000000")
+	}
+	if c.Proxy.Drains < 0 || c.Proxy.Drains > c.Limits.Streams {
+		wrong("proxy.drains: want between 0, which charges as on_abort: ceiling does, and limits.streams")
+	}
+	for name, d := range map[string]Duration{"proxy.connect_timeout": c.Proxy.ConnectTimeout, "proxy.first_byte_timeout": c.Proxy.FirstByteTimeout,
+		"proxy.idle_timeout": c.Proxy.IdleTimeout, "proxy.caller_timeout": c.Proxy.CallerTimeout} {
+		if d <= 0 {
+			wrong("%s: must be longer than 0, such as 60s", name)
+		}
+	}
 }
 
 // loopback reports whether only this machine can reach an address.

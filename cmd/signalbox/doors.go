@@ -16,6 +16,7 @@ import (
 	doorgrpc "github.com/signalbox-dev/signalbox/adapters/grpc"
 	doorhttp "github.com/signalbox-dev/signalbox/adapters/http"
 	"github.com/signalbox-dev/signalbox/adapters/http/adminapi"
+	"github.com/signalbox-dev/signalbox/adapters/http/proxy"
 	"github.com/signalbox-dev/signalbox/registry"
 )
 
@@ -23,37 +24,52 @@ import (
 func (b *box) startOps(context.Context) error {
 	handler := doorhttp.NewOps(doorhttp.OpsConfig{Ready: b.ready, Pprof: b.config.Ops.Pprof, Log: b.log,
 		Metrics: promhttp.HandlerFor(b.metrics, promhttp.HandlerOpts{})})
-	return b.serveHTTP("ops", b.config.Ops.Listen, b.config.Ops.TLS, handler)
+	return b.serveHTTP("ops", b.config.Ops.Listen, b.config.Ops.TLS, handler, nil)
 }
 
 // openDoors lets gateways and operators in.
 func (b *box) openDoors(ctx context.Context) error {
 	b.watchJournal()
 	c := b.config
-	asked, err := b.traceDecisions(ctx, b.decisions)
+	tracer, err := b.openTracing(ctx)
 	if err != nil {
 		return err
 	}
+	asked := tracer.decisions(b.decisions)
 	local := loopback(c.HTTP.Listen)
-	gateways := doorhttp.New(doorhttp.Config{Decider: asked, Settler: asked, Body: int64(c.Limits.Body), Log: b.log,
-		Guard: door.Guard{Gateways: people{b}, TrustLocal: local}})
-	handler := gateways
+	gateways := doorhttp.Config{Decider: asked, Settler: asked, Body: int64(c.Limits.Body), Log: b.log,
+		Guard: door.Guard{Gateways: people{b}, TrustLocal: local}, Memory: doorhttp.NewMemory(int64(c.Limits.Bodies), int64(c.Limits.Body))}
+	var calls *proxy.Proxy
+	if c.Proxy.Enabled {
+		calls = b.newProxy(asked, gateways.Memory, tracer)
+		gateways.Calls = tracer.calls(calls)
+	}
+	handler := doorhttp.New(gateways)
 	if local {
 		b.log.Warn("on loopback, gateways and operators of this machine need no token", "http", c.HTTP.Listen)
-		mux := http.NewServeMux()
-		mux.Handle("/admin/v1/", b.admin(true))
-		mux.Handle("/", gateways)
-		handler = mux
+		handler = besides("/admin/v1/", b.admin(true), handler)
 	}
-	if err := b.serveHTTP("http", c.HTTP.Listen, c.HTTP.TLS, handler); err != nil {
+	if err := b.serveHTTP("http", c.HTTP.Listen, c.HTTP.TLS, handler, calls); err != nil {
 		return err
 	}
 	if c.Admin.Listen != "" {
-		if err := b.serveHTTP("admin", c.Admin.Listen, c.Admin.TLS, b.admin(loopback(c.Admin.Listen))); err != nil {
+		if err := b.serveHTTP("admin", c.Admin.Listen, c.Admin.TLS, b.admin(loopback(c.Admin.Listen)), nil); err != nil {
 			return err
 		}
 	}
 	return b.serveGRPC(asked)
+}
+
+// besides serves one prefix beside everything else. Not by a ServeMux, which would
+// answer callers whose paths are not clean with a redirect.
+func besides(prefix string, its, others http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, prefix) {
+			its.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
 }
 
 // watchJournal tells readiness when facts can no longer be taken.
@@ -83,7 +99,9 @@ func (b *box) admin(trustLocal bool) http.Handler {
 		Operators: people{b}, TrustLocal: trustLocal, Version: adminapi.VersionResponse{Version: version}, Now: time.Now, Log: b.log})
 }
 
-func (b *box) serveHTTP(name, addr string, tls ServerTLS, handler http.Handler) error {
+// serveHTTP answers on one address. calls are those that may take minutes; nil:
+// all are short.
+func (b *box) serveHTTP(name, addr string, tls ServerTLS, handler http.Handler, calls *proxy.Proxy) error {
 	server, err := doorhttp.NewServer(handler, door.TLS(tls), doorhttp.DefaultTimeouts(), b.log)
 	if err != nil {
 		return fmt.Errorf("%s.tls: %w", name, err)
@@ -101,8 +119,27 @@ func (b *box) serveHTTP(name, addr string, tls ServerTLS, handler http.Handler) 
 			b.ready.broken(name, err)
 		}
 	}()
-	b.onStop(name, server.Shutdown)
+	b.onStop(name, func(ctx context.Context) error { return b.closeHTTP(ctx, name, server, calls) })
 	return nil
+}
+
+// closeHTTP lets nobody in any more and waits for those who are in. Calls through
+// the proxy are cut, and settled, shortly before the time is over; what is still
+// there at the end is cut without a word: a client that will not finish is no
+// failure of this process.
+func (b *box) closeHTTP(ctx context.Context, name string, server *http.Server, calls *proxy.Proxy) error {
+	closed := make(chan error, 1)
+	go func() { closed <- server.Shutdown(ctx) }()
+	var err error
+	if calls != nil {
+		err = calls.Shutdown(ctx)
+	}
+	shut := <-closed
+	if errors.Is(shut, context.DeadlineExceeded) {
+		b.log.Warn("connections that did not end in time are cut", "listener", name)
+		shut = server.Close()
+	}
+	return errors.Join(err, shut)
 }
 
 func (b *box) serveGRPC(asked asked) error {

@@ -75,7 +75,7 @@ func (b *box) openDecisions(context.Context) error {
 	config.PromptKey = b.secret.Derive("prompt-hash")
 	b.decisions = decision.New(config, decision.Parts{
 		Registry: b.registry, Hasher: b.hasher, Policy: b.policy, Ledger: b.keeper, Recorder: b.spool,
-		Names: b.names, Signer: signer, Observe: decision.NewMetrics(b.metrics, b.log), Now: time.Now, Log: b.log,
+		Names: b.names, Signer: signer, Health: b.health, Observe: decision.NewMetrics(b.metrics, b.log), Now: time.Now, Log: b.log,
 	})
 	b.run("decisions", b.decisions.Run)
 	if err := b.metrics.Register(gauges{b}); err != nil {

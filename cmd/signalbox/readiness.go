@@ -75,7 +75,9 @@ func (r *readiness) Degraded() []string {
 }
 
 // optional parts end without a decision being lost.
-func optional(part string) bool { return part == "analytics" || part == "names" || part == "policy" }
+func optional(part string) bool {
+	return part == "analytics" || part == "names" || part == "policy" || part == "credentials"
+}
 
 func said(checks []func() string) []string {
 	why := []string{}

@@ -22,11 +22,17 @@ func newServeCmd(stderr io.Writer) *cobra.Command {
 on its embedded defaults: a journal, the books and ClickHouse's engine in
 ./signalbox-data, listeners on loopback.
 
+Callers who have no gateway send their calls to http itself, as if it were the
+provider: the proxy decides, sends, relays and settles them. Providers'
+credentials are files in credentials.dir, one each and watched, or
+SIGNALBOX_CREDENTIAL_<NAME>; what is missing, /readyz on ops names.
+
 Every setting is also an environment variable, SIGNALBOX_ and its path in
-capitals: SIGNALBOX_HTTP_LISTEN, SIGNALBOX_LEDGER_FAILURE_MODE.`,
+capitals: SIGNALBOX_HTTP_LISTEN, SIGNALBOX_PROXY_IDLE_TIMEOUT.`,
 		Example: `  signalbox serve
   signalbox serve -c signalbox.yaml
-  signalbox serve -c signalbox.yaml --check   # validate, print what holds, and end`,
+  signalbox serve -c signalbox.yaml --check   # validate, print what holds, and end
+  SIGNALBOX_CREDENTIAL_OPENAI=sk-… signalbox serve   # then: OPENAI_BASE_URL=http://127.0.0.1:8080/v1`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, err := LoadConfig(file, os.Environ())
@@ -75,6 +81,7 @@ func (b *box) start(ctx context.Context) error {
 		{"registry", b.openRegistry},
 		{"policy", b.openPolicy},
 		{"ledger", b.openLedger},
+		{"credentials", b.openCredentials},
 		{"decisions", b.openDecisions},
 		{"analytics", b.openAnalytics},
 		{"doors", b.openDoors},

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -13,6 +15,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/signalbox-dev/signalbox/adapters/http/proxy"
 	"github.com/signalbox-dev/signalbox/decision"
 )
 
@@ -22,18 +25,15 @@ type asked interface {
 	Settle(ctx context.Context, report decision.Report) (decision.Settled, error)
 }
 
-// traced wraps the decision in spans, so that its stages hold none. The parent is
-// the caller's traceparent, as the gateway handed it over.
-type traced struct {
-	inner  asked
-	tracer trace.Tracer
-}
+// tracing wraps what has spans, so that nothing of it holds any. nil: nobody
+// traces, and what would be wrapped is given back as it is.
+type tracing struct{ tracer trace.Tracer }
 
-// traceDecisions turns tracing on where the OpenTelemetry environment says where
-// to send spans to (OTEL_EXPORTER_OTLP_ENDPOINT and its kin).
-func (b *box) traceDecisions(ctx context.Context, inner asked) (asked, error) {
+// openTracing turns tracing on where the OpenTelemetry environment says where to
+// send spans to (OTEL_EXPORTER_OTLP_ENDPOINT and its kin).
+func (b *box) openTracing(ctx context.Context) (*tracing, error) {
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
-		return inner, nil
+		return nil, nil
 	}
 	exporter, err := otlptracegrpc.New(ctx)
 	if err != nil {
@@ -42,12 +42,29 @@ func (b *box) traceDecisions(ctx context.Context, inner asked) (asked, error) {
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter),
 		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "signalbox"), attribute.String("service.version", version))))
 	b.onStop("tracing", provider.Shutdown)
-	return &traced{inner: inner, tracer: provider.Tracer("signalbox")}, nil
+	return &tracing{provider.Tracer("signalbox")}, nil
 }
 
-func (t *traced) Decide(ctx context.Context, req decision.Request) (decision.Answer, error) {
-	parent := propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(req.Headers))
-	ctx, span := t.tracer.Start(parent, "signalbox.decide", trace.WithSpanKind(trace.SpanKindServer))
+func (t *tracing) decisions(inner asked) asked {
+	if t == nil {
+		return inner
+	}
+	return &tracedDecisions{inner, t.tracer}
+}
+
+// tracedDecisions are decisions with a span each. The parent is the call's own span
+// where the proxy made one, else the caller's traceparent, as the gateway handed it
+// over.
+type tracedDecisions struct {
+	inner  asked
+	tracer trace.Tracer
+}
+
+func (t *tracedDecisions) Decide(ctx context.Context, req decision.Request) (decision.Answer, error) {
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(req.Headers))
+	}
+	ctx, span := t.tracer.Start(ctx, "signalbox.decide", trace.WithSpanKind(trace.SpanKindServer))
 	defer span.End()
 	answer, err := t.inner.Decide(ctx, req)
 	if err != nil {
@@ -61,7 +78,7 @@ func (t *traced) Decide(ctx context.Context, req decision.Request) (decision.Ans
 	return answer, nil
 }
 
-func (t *traced) Settle(ctx context.Context, report decision.Report) (decision.Settled, error) {
+func (t *tracedDecisions) Settle(ctx context.Context, report decision.Report) (decision.Settled, error) {
 	ctx, span := t.tracer.Start(ctx, "signalbox.settle", trace.WithSpanKind(trace.SpanKindServer))
 	defer span.End()
 	settled, err := t.inner.Settle(ctx, report)
@@ -71,4 +88,46 @@ func (t *traced) Settle(ctx context.Context, report decision.Report) (decision.S
 	}
 	span.SetAttributes(attribute.Int64("signalbox.charged_nano_usd", settled.ChargedNanoUSD), attribute.Bool("signalbox.repeated", settled.Repeated))
 	return settled, nil
+}
+
+// calls gives each call through the proxy a span: around its decision, its tries and
+// its relay, to the settlement. What is sent to the provider keeps the caller's own
+// traceparent: whose trace it is, is the caller's to say.
+func (t *tracing) calls(inner http.Handler) http.Handler {
+	if t == nil {
+		return inner
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		ctx, span := t.tracer.Start(ctx, "signalbox.call", trace.WithSpanKind(trace.SpanKindServer))
+		defer span.End()
+		inner.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// tries notes on a call's span what happened to it, beside whoever watches already.
+func (t *tracing) tries(inner proxy.Observer) proxy.Observer {
+	if t == nil {
+		return inner
+	}
+	return tracedCalls{inner}
+}
+
+type tracedCalls struct{ proxy.Observer }
+
+func (o tracedCalls) Tried(ctx context.Context, try proxy.Try) {
+	o.Observer.Tried(ctx, try)
+	trace.SpanFromContext(ctx).AddEvent("try", trace.WithAttributes(
+		attribute.String("signalbox.deployment", try.Deployment), attribute.String("signalbox.provider", try.Provider),
+		attribute.String("signalbox.outcome", try.Outcome), attribute.Int("http.response.status_code", try.Status)))
+}
+
+func (o tracedCalls) FirstByte(ctx context.Context, provider string, after time.Duration) {
+	o.Observer.FirstByte(ctx, provider, after)
+	trace.SpanFromContext(ctx).AddEvent("first byte")
+}
+
+func (o tracedCalls) Ended(ctx context.Context, e proxy.Ending) {
+	o.Observer.Ended(ctx, e)
+	trace.SpanFromContext(ctx).SetAttributes(attribute.String("signalbox.ended", e.How), attribute.Int64("signalbox.relayed_bytes", e.Bytes))
 }

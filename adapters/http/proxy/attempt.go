@@ -95,7 +95,11 @@ func (c *call) once(a *attempt, to door.Deployment, secret vault.Secret) (*http.
 func (c *call) learn(a *attempt) {
 	switch {
 	case a.resp != nil:
-		c.p.Health.Learn(a.deployment.Name, health.Sign{Status: a.resp.StatusCode, Header: a.resp.Header, Began: a.at})
+		// A 403 may be about one caller's prompt, and must not take the deployment from
+		// all others.
+		status := a.resp.StatusCode
+		useless := status < 200 || status >= 300 && status < 400 || aboutUs(status) && status != http.StatusForbidden
+		c.p.Health.Learn(a.deployment.Name, health.Sign{Status: status, Header: a.resp.Header, Failed: useless, Began: a.at})
 	case !ours(a.err):
 		c.p.Health.Learn(a.deployment.Name, health.Sign{Failed: true, Began: a.at})
 	}

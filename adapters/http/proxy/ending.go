@@ -25,9 +25,7 @@ func (p *passage) end(buf []byte, eof bool) {
 	how, report := endComplete, p.timed(journal.OutcomeCompleted)
 	if p.follow.Failed() {
 		how, report.Outcome = endFailed, journal.OutcomeFailed
-		p.seen(&report)
 	}
-	p.used(&report)
 	if left, _ := p.hasLeft(); left { // and was read to its end all the same
 		how, report.Outcome = endGone, journal.OutcomeAborted
 	}
@@ -42,9 +40,7 @@ func (p *passage) end(buf []byte, eof bool) {
 
 // gone is the end of an answer whose caller has gone, where nobody reads it on.
 func (p *passage) gone() {
-	report := p.timed(journal.OutcomeAborted)
-	p.seen(&report)
-	p.settle(report)
+	p.settle(p.timed(journal.OutcomeAborted))
 	p.ended(endGone)
 	p.abort()
 }
@@ -66,9 +62,7 @@ func (p *passage) broke(err error) {
 		p.p.Health.Learn(p.from.deployment.Name, health.Sign{Failed: true, Began: p.from.at})
 		p.complain(p.from, outcomeBroken)
 	}
-	report := p.timed(journal.OutcomeAborted)
-	p.seen(&report)
-	p.settle(report)
+	p.settle(p.timed(journal.OutcomeAborted))
 	p.ended(how)
 	switch left, _ := p.hasLeft(); {
 	case left:

@@ -56,11 +56,9 @@ type Parts struct {
 	Memory      Memory
 	// Unspoken answers what is no call at all: a browser that looks for a page.
 	Unspoken http.Handler
-	// Through wraps the connections to providers, for tracing; nil: as they are.
-	Through func(http.RoundTripper) http.RoundTripper
-	Observe Observer // nil: nobody watches
-	Now     func() time.Time
-	Log     *slog.Logger
+	Observe  Observer // nil: nobody watches
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // Proxy is an http.Handler. It is safe for concurrent use.
@@ -84,7 +82,7 @@ func New(limits Limits, parts Parts) *Proxy {
 	}
 	return &Proxy{
 		Parts: parts, limits: limits, flights: newFlights(limits.Streams), drains: make(chan struct{}, limits.Drains),
-		transports: newTransports(limits, parts.Through, parts.Now), seldom: &seldom{now: parts.Now}, buffers: newBuffers(),
+		transports: newTransports(limits, parts.Now), seldom: &seldom{now: parts.Now}, buffers: newBuffers(),
 	}
 }
 

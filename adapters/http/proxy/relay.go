@@ -19,6 +19,8 @@ type passage struct {
 	from   *attempt
 	follow *follow.Answer
 	events bool // an event stream: each piece is passed on as it comes
+
+	firstToken time.Time
 }
 
 // relay passes on what a provider answered. What it has read it writes before it
@@ -51,6 +53,9 @@ func (p *passage) run() {
 	for {
 		n, err := p.from.read(p.call, *buf)
 		p.pass(p.follow.Write((*buf)[:n]))
+		if p.firstToken.IsZero() && p.follow.Started() {
+			p.firstToken = p.p.Now()
+		}
 		if err == io.EOF {
 			p.follow.EOF()
 		}

@@ -32,14 +32,20 @@ func (c *call) report(outcome journal.Outcome) decision.Report {
 	return r
 }
 
-// timed is the report of an answer that came, with how long it has taken.
+// timed is the report of an answer that came, whole or in part: how long it took,
+// and what it used, as far as that is known by now.
 func (p *passage) timed(outcome journal.Outcome) decision.Report {
 	t := &p.tries[len(p.tries)-1]
 	t.took = p.p.Now().Sub(t.at)
-	if first := p.from.firstByte; !first.IsZero() {
-		t.ttft = first.Sub(t.at)
+	if !p.firstToken.IsZero() {
+		t.ttft = p.firstToken.Sub(t.at)
 	}
-	return p.report(outcome)
+	r := p.report(outcome)
+	p.used(&r)
+	if outcome != journal.OutcomeCompleted {
+		p.seen(&r)
+	}
+	return r
 }
 
 // unanswered is the report of a call that no deployment answered, by how the last
@@ -70,16 +76,14 @@ func (c *call) lastError() error {
 	return c.tries[len(c.tries)-1].err
 }
 
-// used adds the provider's own figures.
+// used adds the provider's own figures, where it has said its last ones. They are
+// what is charged, however the answer ended.
 func (p *passage) used(r *decision.Report) {
 	tokens, tier, ok := p.follow.Usage()
 	if !ok {
 		return
 	}
-	r.Usage, r.ServiceTier, r.Source = &tokens, tier, journal.SourceBody
-	if p.events {
-		r.Source = journal.SourceStream
-	}
+	r.Usage, r.ServiceTier, r.Source = &tokens, tier, p.source()
 }
 
 // seen adds what had come of an answer that broke off, where the provider's rule
@@ -90,9 +94,14 @@ func (p *passage) seen(r *decision.Report) {
 		return
 	}
 	r.SeenOutputTokens, r.SeenInput = p.follow.Seen()
+	r.Source = p.source()
+}
+
+func (p *passage) source() journal.Source {
 	if p.events {
-		r.Source = journal.SourceStream
+		return journal.SourceStream
 	}
+	return journal.SourceBody
 }
 
 // settle reports, once. Whatever comes of it, the caller's answer is not held up

@@ -20,9 +20,8 @@ import (
 // transports are the connections to providers, one pool each: what one provider's
 // file or address says must not touch another's connections.
 type transports struct {
-	limits  Limits
-	through func(http.RoundTripper) http.RoundTripper
-	now     func() time.Time
+	limits Limits
+	now    func() time.Time
 
 	mu    sync.Mutex
 	pools map[string]*connections // by the provider's name
@@ -32,7 +31,6 @@ type transports struct {
 type connections struct {
 	settings  settings
 	transport *http.Transport
-	wrapped   http.RoundTripper
 	used      time.Time
 }
 
@@ -48,15 +46,12 @@ type settings struct {
 // forgotten is when the connections of a provider that nobody calls are let go of.
 const forgotten = 10 * time.Minute
 
-func newTransports(limits Limits, through func(http.RoundTripper) http.RoundTripper, now func() time.Time) *transports {
-	if through == nil {
-		through = func(rt http.RoundTripper) http.RoundTripper { return rt }
-	}
-	return &transports{limits: limits, through: through, now: now, pools: map[string]*connections{}}
+func newTransports(limits Limits, now func() time.Time) *transports {
+	return &transports{limits: limits, now: now, pools: map[string]*connections{}}
 }
 
 // of is the way to a provider.
-func (t *transports) of(p *registry.Provider) (http.RoundTripper, error) {
+func (t *transports) of(p *registry.Provider) (*http.Transport, error) {
 	want, err := settingsOf(p)
 	if err != nil {
 		return nil, err
@@ -66,7 +61,7 @@ func (t *transports) of(p *registry.Provider) (http.RoundTripper, error) {
 	at := t.now()
 	if known, ok := t.pools[p.Name]; ok && known.settings == want {
 		known.used = at
-		return known.wrapped, nil
+		return known.transport, nil
 	}
 	made, err := t.connect(p)
 	if err != nil {
@@ -81,8 +76,8 @@ func (t *transports) of(p *registry.Provider) (http.RoundTripper, error) {
 			delete(t.pools, name)
 		}
 	}
-	t.pools[p.Name] = &connections{settings: want, transport: made, wrapped: t.through(made), used: at}
-	return t.pools[p.Name].wrapped, nil
+	t.pools[p.Name] = &connections{settings: want, transport: made, used: at}
+	return made, nil
 }
 
 // close lets go of all idle connections.
