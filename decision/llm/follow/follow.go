@@ -1,9 +1,9 @@
-// Package follow reads a provider's answer as it passes by.
 package follow
 
 import (
+	"strings"
+
 	"github.com/signalbox-dev/signalbox/decision/llm"
-	"github.com/signalbox-dev/signalbox/journal"
 )
 
 // Asked is what is known of the call before its answer comes.
@@ -15,32 +15,157 @@ type Asked struct {
 	HideUsage bool
 }
 
-// Answer follows one answer.
-type Answer struct{}
+// Answer follows one answer. It is not safe for use by several goroutines.
+type Answer struct {
+	asked Asked
+	form  form
+	read  bool // its figures are looked for
+	stage stage
+	eof   bool // the provider ended cleanly
+	over  bool // nothing more is read
+	began bool // the first output came
+
+	lines lines   // of an event stream
+	scan  scanner // of the event, or of the document, that is being read
+	relay relay
+
+	complete bool // the protocol's own end came
+	failed   bool // an error came
+	figures
+}
+
+// form is how the bytes are cut.
+type form uint8
+
+const (
+	raw form = iota
+	document
+	events
+)
+
+// stage is how far the answer's end is. It only goes forward, and the end is held
+// back once: what comes behind it is of no interest to a client.
+type stage uint8
+
+const (
+	open stage = iota
+	held
+	released
+)
 
 // New begins to follow an answer with this status and these headers' values.
-// Whatever is neither JSON nor an event stream, or is encoded, passes unread.
-func New(asked Asked, status int, contentType, contentEncoding string) *Answer { return &Answer{} }
+// Whatever is neither JSON nor an event stream, or is encoded, passes unread. Of
+// an error only the end is looked for.
+func New(asked Asked, status int, contentType, contentEncoding string) *Answer {
+	a := &Answer{asked: asked, form: formOf(contentType, contentEncoding)}
+	switch asked.Endpoint {
+	case llm.ChatCompletions, llm.Responses, llm.Embeddings, llm.Messages:
+		a.read = a.form != raw && status < 400
+	}
+	if a.form == events && !a.read {
+		a.form = raw
+	}
+	a.scan.reset()
+	a.lines.begin()
+	return a
+}
+
+func formOf(contentType, contentEncoding string) form {
+	if e := strings.ToLower(strings.TrimSpace(contentEncoding)); e != "" && e != "identity" {
+		return raw
+	}
+	kind, _, _ := strings.Cut(contentType, ";")
+	switch kind = strings.ToLower(strings.TrimSpace(kind)); {
+	case kind == "text/event-stream":
+		return events
+	case kind == "application/json", strings.HasSuffix(kind, "+json"):
+		return document
+	}
+	return raw
+}
 
 // Write takes the next bytes and gives those that may go to the caller now, in
-// order. What it gives is valid until the next call.
-func (a *Answer) Write(p []byte) []byte { return p }
+// order. What it gives is valid until the next call, and as long as p is.
+func (a *Answer) Write(p []byte) []byte {
+	a.relay.begin(p)
+	switch {
+	case a.form == events && !a.over:
+		a.writeEvents(p)
+	case a.form == document && a.stage == open && !a.over:
+		a.writeDocument(p)
+	default:
+		a.relay.emit(0, len(p))
+	}
+	a.began = a.began || a.form != events && len(p) > 0
+	return a.relay.out()
+}
 
-// Ended reports that the event or the byte that ends the answer has been seen
-// and is held back: settle now, then Release.
-func (a *Answer) Ended() bool { return false }
+// writeDocument passes a document on and holds back its last byte: whoever waits
+// for a length, or for the brace, waits for that.
+func (a *Answer) writeDocument(p []byte) {
+	n := a.scan.feed(p)
+	switch a.scan.state {
+	case over:
+		a.relay.emit(0, n-1)
+		a.document()
+		a.end()
+		a.relay.emit(n-1, len(p))
+		return
+	case broken:
+		a.read, a.over = false, true
+	}
+	a.relay.emit(0, len(p))
+}
 
-// Release gives what was held back: at the end, and when the answer broke off.
-func (a *Answer) Release() []byte { return nil }
+// end holds back what goes out from now on, if the end was not seen before.
+func (a *Answer) end() {
+	if a.stage == open {
+		a.stage, a.relay.holding = held, true
+	}
+}
 
-// Usage is what the provider says was used; ok is false where it did not say, or
-// what it said cannot be true.
-func (a *Answer) Usage() (used journal.Tokens, tier string, ok bool) { return used, "", false }
+// EOF says that the provider ended the answer cleanly. An event that lacks its
+// blank line counts then: clients differ in whether they take it, and what the
+// provider said it said.
+func (a *Answer) EOF() {
+	if a.eof {
+		return
+	}
+	a.eof = true
+	a.relay.begin(nil)
+	switch {
+	case a.form == events:
+		a.lastEvent()
+		a.cleanEnd()
+	case !a.read:
+		a.complete = true
+	}
+	a.end()
+}
 
-// Seen bounds what was written so far: output tokens, by bytes, never under; and
-// what the provider said of the prompt at the beginning, nil where it did not.
-// Output is -1 when nothing could be read.
-func (a *Answer) Seen() (output int64, input *journal.Tokens) { return -1, nil }
+// Ended reports that the event or the byte that ends the answer has been seen and
+// is held back: settle now, then Release. It is so once in each answer.
+func (a *Answer) Ended() bool { return a.stage == held }
 
-// Failed reports that the provider ended a stream with an error event.
-func (a *Answer) Failed() bool { return false }
+// Release gives what was held back: at the end, and once more after the last
+// Write. Where the answer broke off it gives the part of an event that came, and
+// nothing more is read.
+func (a *Answer) Release() []byte {
+	ended := a.stage == held && !a.eof
+	a.stage = released
+	if ended {
+		return a.relay.release()
+	}
+	a.over = true
+	return a.relay.rest(a.form == events && a.relay.early == 0 && a.hides())
+}
+
+// Complete reports that the answer came to the end its protocol has, or, where it
+// was not read, to a clean one.
+func (a *Answer) Complete() bool { return a.complete }
+
+// Failed reports that the provider ended the answer with an error.
+func (a *Answer) Failed() bool { return a.failed }
+
+// Started reports that the first output came: the moment of the first token.
+func (a *Answer) Started() bool { return a.began }

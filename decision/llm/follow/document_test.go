@@ -1,0 +1,71 @@
+package follow_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/signalbox-dev/signalbox/decision/llm/follow"
+	"github.com/signalbox-dev/signalbox/journal"
+)
+
+func TestDocuments(t *testing.T) {
+	five := journal.Tokens{Input: 5, Output: 2}
+	const said = `{"prompt_tokens":5,"completion_tokens":2}`
+	for _, c := range []struct {
+		name  string
+		asked follow.Asked
+		text  string
+		want  verdict
+	}{
+		{"usage first", chat, `{"usage":` + said + `,"service_tier":"flex","choices":[]}`, verdict{used: five, tier: "flex", told: true, complete: true}},
+		{"an escaped name", chat, `{"us\u0061ge" : ` + said + `}`, verdict{used: five, told: true, complete: true}},
+		{"white space around", chat, "\r\n\t {\n}\n", verdict{complete: true}},
+		{"deeper usage is another", chat, `{"x":{"usage":` + said + `},"choices":[{"usage":` + said + `,"message":{"usage":` + said + `}}]}`, verdict{complete: true}},
+		{"usage in a text", chat, `{"choices":[{"message":{"content":"\",\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}"}}]}`, verdict{complete: true}},
+		{"usage twice", chat, `{"usage":` + said + `,"usage":` + said + `}`, verdict{complete: true}},
+		{"usage after null", chat, `{"usage":null,"usage":` + said + `}`, verdict{used: five, told: true, complete: true}},
+		{"usage that is no object", chat, `{"usage":[` + said + `]}`, verdict{complete: true}},
+		{"usage that is no JSON", chat, `{"usage":{"prompt_tokens":5,"completion_tokens":2,}}`, verdict{complete: true}},
+		{"a second document", chat, `{"usage":` + said + `}{"usage":{}}`, verdict{used: five, told: true, complete: true}},
+		{"an error", chat, `{"error":{"message":"overloaded"}}`, verdict{failed: true}},
+		{"a failed response", responses, `{"status":"failed","error":{"code":"server_error"},"usage":null}`, verdict{failed: true}},
+		{"a tier too long to be one", chat, `{"service_tier":"` + strings.Repeat("x", 100) + `","usage":` + said + `}`, verdict{used: five, told: true, complete: true}},
+		{"broken off behind the usage", chat, `{"usage":` + said + `,"choices":[{"mess`, verdict{used: five, told: true}},
+		{"broken off in it", chat, `{"usage":` + said[:len(said)-1], verdict{}},
+		{"nothing", chat, ``, verdict{}},
+	} {
+		for _, pieces := range [][]string{{c.text}, bytesOf(c.text)} {
+			got := relay(newAnswer(c.asked, plainJSON), pieces, true)
+			v := got.settled
+			v.output, v.input, v.started = 0, journal.Tokens{}, false
+			if !reflect.DeepEqual(v, c.want) || got.text != c.text || got.times != 1 {
+				t.Errorf("%s: settled %d times, relayed %q:\n got %+v\nwant %+v", c.name, got.times, got.text, v, c.want)
+			}
+		}
+	}
+}
+
+// A document is sent when all of it was written, so that the part that came bounds
+// nothing. Embeddings are not written.
+func TestWhatWasSeenOfADocument(t *testing.T) {
+	for _, c := range []struct {
+		asked follow.Asked
+		text  string
+		want  int64
+	}{
+		{chat, `{"choices":[{"message":{"content":"Hel`, -1},
+		{chat, `{"choices":[{"message":{"content":"Hello"}},{"message":{"content":"You"}}]}`, 5 + 3 + 2*16},
+		{chat, `{"choices":[]}`, 0},
+		{embeddings, `{"data":[{"embedding":[0.1,`, 0},
+		{embeddings, `{"data":[]}`, 0},
+		{responses, `{"status":"in_progress","output":[]}`, -1},
+		{responses, `{"status":"completed","output":[{"type":"message","id":"m","content":[{"text":"Hello"}]},{"type":"web_search_call","action":{"query":"tide"},"sources":["long"]}]}`, 16 + 5 + 16 + len64(`{"query":"tide"}`) + 8 + 16},
+	} {
+		if got := relay(newAnswer(c.asked, plainJSON), []string{c.text}, false); got.settled.output != c.want {
+			t.Errorf("%s: seen %d, want %d", c.text, got.settled.output, c.want)
+		}
+	}
+}
+
+func len64(s string) int64 { return int64(len(s)) }
