@@ -2,6 +2,7 @@ package llm_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"reflect"
 	"slices"
@@ -59,6 +60,22 @@ func TestEditsAreByteExact(t *testing.T) {
 		{"asked for already", chat, `{"stream_options":{"include_usage":true},` + m + `,"stream":true,"max_tokens":1}`, 9, "", `{"stream_options":{"include_usage":true},` + m + `,"stream":true,"max_tokens":1}`},
 		{"no stream, no usage", chat, `{` + m + `,"stream":false,"max_tokens":1}`, 9, "", `{` + m + `,"stream":false,"max_tokens":1}`},
 
+		{"a response's only spelling", responses, `{"model":"m","input":"x","stream":true}`, 100, "max_tokens", `{"max_output_tokens":100,"model":"m","input":"x","stream":true}`},
+		{"a response's limit is lowered", responses, `{"model":"m","input":"x","max_output_tokens":5e3}`, 100, "max_completion_tokens", `{"model":"m","input":"x","max_output_tokens":100}`},
+		{"a response's null is written over", responses, `{"model":"m","max_output_tokens":null,"input":"x"}`, 16, "", `{"model":"m","max_output_tokens":16,"input":"x"}`},
+		{"a chat's spelling is no limit of a response", responses, `{"model":"m","input":"x","max_tokens":50,"max_completion_tokens":5000}`, 100, "", `{"max_output_tokens":100,"model":"m","input":"x","max_tokens":50,"max_completion_tokens":100}`},
+		{"a response's stream tells its usage unasked", responses, `{"model":"m","input":"x","max_output_tokens":20,"stream":true,"stream_options":{"include_obfuscation":false}}`, 100, "", `{"model":"m","input":"x","max_output_tokens":20,"stream":true,"stream_options":{"include_obfuscation":false}}`},
+		{"an embedding has no limit", embeddings, `{"model":"m","input":"x"}`, 100, "", `{"model":"m","input":"x"}`},
+
+		{"reasoning is lowered with the limit", chat, `{` + m + `,"max_tokens":9000,"reasoning":{"max_tokens":8e3}}`, 4000, "", `{` + m + `,"max_tokens":4000,"reasoning":{"max_tokens":3000}}`},
+		{"reasoning at its least", chat, `{` + m + `,"max_tokens":9000,"reasoning":{"max_tokens":8000}}`, 1025, "", `{` + m + `,"max_tokens":1025,"reasoning":{"max_tokens":1024}}`},
+		{"reasoning that fits stays", chat, `{` + m + `,"max_tokens":9000,"reasoning":{"max_tokens":1999}}`, 2000, "", `{` + m + `,"max_tokens":2000,"reasoning":{"max_tokens":1999}}`},
+		{"another server's budget has no least", chat, `{"thinking_budget":8000,` + m + `,"max_tokens":9000}`, 100, "", `{"thinking_budget":75,` + m + `,"max_tokens":100}`},
+		{"a budget that is a string stays one", chat, `{` + m + `,"max_tokens":9000,"thinking_budget":"8000"}`, 4000, "", `{` + m + `,"max_tokens":4000,"thinking_budget":"3000"}`},
+		{"a budget that leaves it to the model stays", chat, `{` + m + `,"max_tokens":9000,"thinking_budget":-1}`, 4000, "", `{` + m + `,"max_tokens":4000,"thinking_budget":-1}`},
+		{"every budget is lowered", chat, `{` + m + `,"extra_body":{"google":{"thinking_config":{"thinking_budget":9000}}},"max_tokens":9000,"thinking":{"budget_tokens":8000}}`, 4000, "", `{` + m + `,"extra_body":{"google":{"thinking_config":{"thinking_budget":3000}}},"max_tokens":4000,"thinking":{"budget_tokens":3000}}`},
+		{"a response's reasoning too", responses, `{"model":"m","input":"x","reasoning":{"max_tokens":8000}}`, 4000, "", `{"max_output_tokens":4000,"model":"m","input":"x","reasoning":{"max_tokens":3000}}`},
+
 		{"Anthropic's only spelling", messages, `{` + m + `,"stream":true}`, 100, "max_completion_tokens", `{"max_tokens":100,` + m + `,"stream":true}`},
 		{"Anthropic, nothing to write", messages, `{` + m + `,"max_tokens":0}`, 100, "", `{` + m + `,"max_tokens":0}`},
 		{"thinking fits", messages, `{` + m + `,"max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":1024}}`, 2000, "", `{` + m + `,"max_tokens":2000,"thinking":{"type":"enabled","budget_tokens":1024}}`},
@@ -81,6 +98,42 @@ func TestAClampThatTheProviderWouldRefuseIsAnError(t *testing.T) {
 	for _, most := range []int64{0, -1} {
 		if _, err := read(t, chat, chatWith("")).ClampOutput(most, ""); err == nil {
 			t.Errorf("a limit of %d", most)
+		}
+	}
+}
+
+// A policy may put a model in the place of the caller's that takes the other
+// spelling of the limit, and refuses the caller's.
+func TestTheLimitIsSpeltAsAnotherModelTakesIt(t *testing.T) {
+	const m = `"model":"m","messages":[]`
+	for _, c := range []struct {
+		name        string
+		route       llm.Route
+		body        string
+		most        int64
+		field, want string
+	}{
+		{"renamed, and not lowered", chat, `{` + m + `,"max_tokens": 50}`, 100, "max_completion_tokens", `{` + m + `,"max_completion_tokens": 50}`},
+		{"renamed and lowered", chat, `{` + m + `,"m\u0061x_tokens": 5e2}`, 100, "max_completion_tokens", `{` + m + `,"max_completion_tokens": 100}`},
+		{"and back", chat, `{"max_completion_tokens":500,` + m + `}`, 100, "", `{"max_tokens":100,` + m + `}`},
+		{"spelt so already", chat, `{` + m + `,"max_tokens":50}`, 100, "max_tokens", `{` + m + `,"max_tokens":50}`},
+		{"none: one is set", chat, `{` + m + `}`, 100, "max_completion_tokens", `{"max_completion_tokens":100,` + m + `}`},
+		{"both: the other one goes", chat, `{"max_tokens":50 , ` + m + `,"max_completion_tokens":300}`, 100, "max_completion_tokens", `{ ` + m + `,"max_completion_tokens":100}`},
+		{"both: the last field goes", chat, `{"max_completion_tokens":30,` + m + "\n, \"max_tokens\" : 500\n}", 100, "max_completion_tokens", `{"max_completion_tokens":30,` + m + "\n\n}"},
+		{"a null is written over", chat, `{"max_completion_tokens":null,` + m + `,"max_tokens":500}`, 100, "max_completion_tokens", `{"max_completion_tokens":100,` + m + `}`},
+		{"the other one's null goes", chat, `{"max_completion_tokens":30,"max_tokens":null,` + m + `}`, 100, "max_completion_tokens", `{"max_completion_tokens":30,` + m + `}`},
+		{"a prediction knows max_tokens only", chat, `{` + m + `,"prediction":{"content":"x"},"max_completion_tokens":7}`, 100, "max_completion_tokens", `{` + m + `,"prediction":{"content":"x"},"max_tokens":7}`},
+		{"Anthropic has one spelling", messages, `{` + m + `,"max_tokens":500}`, 100, "max_completion_tokens", `{` + m + `,"max_tokens":100}`},
+		{"and so have responses", responses, `{"model":"m","input":"x","max_output_tokens":500}`, 100, "max_tokens", `{"model":"m","input":"x","max_output_tokens":100}`},
+	} {
+		a := read(t, c.route, c.body)
+		edits, err := a.ClampOutputAs(c.most, c.field)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if got, err := llm.Apply(a.Body, edits); err != nil || string(got) != c.want {
+			t.Errorf("%s:\n got %s (%v)\nwant %s", c.name, got, err, c.want)
 		}
 	}
 }
@@ -159,7 +212,7 @@ func checkEdits(t interface{ Fatalf(string, ...any) }, before *llm.Ask, text str
 	if after.MaxOutput != limit || limit > 0 && after.MinOutput <= limit && before.Thinking < before.MaxOutput && after.Thinking >= limit {
 		t.Fatalf("%s became %s: limit %d, thinking %d, want %d", before.Body, text, after.MaxOutput, after.Thinking, limit)
 	}
-	if before.Dialect == llm.OpenAI && after.Stream && !after.IncludeUsage {
+	if before.Endpoint == llm.ChatCompletions && after.Stream && !after.IncludeUsage {
 		t.Fatalf("%s became %s: no usage", before.Body, text)
 	}
 	span, err := llm.Carry(before.ModelSpan, edits)
@@ -179,7 +232,7 @@ func checkEdits(t interface{ Fatalf(string, ...any) }, before *llm.Ask, text str
 // untouched reports whether a body is another one with nothing but edits made.
 func untouched(before, after []byte, edits []llm.Edit) bool {
 	edits = slices.Clone(edits)
-	slices.SortStableFunc(edits, func(a, b llm.Edit) int { return a.At[0] - b.At[0] })
+	slices.SortStableFunc(edits, func(a, b llm.Edit) int { return cmp.Or(a.At[0]-b.At[0], a.At[1]-b.At[1]) })
 	from := 0
 	for _, e := range edits {
 		kept := before[from:e.At[0]]
@@ -197,7 +250,9 @@ func others(t interface{ Fatalf(string, ...any) }, body []byte) map[string]any {
 	if err := json.Unmarshal(body, &m); err != nil {
 		t.Fatalf("%s: %v", body, err)
 	}
-	for _, name := range []string{"max_tokens", "max_completion_tokens", "thinking", "stream_options"} {
+	for _, name := range []string{"max_tokens", "max_completion_tokens", "max_output_tokens", "thinking", "stream_options", "reasoning",
+		"thinking_budget", "thinkingBudget", "reasoning_budget", "thinking_token_budget", "max_thinking_tokens", "max_reasoning_tokens",
+		"extra_body", "google"} {
 		delete(m, name)
 	}
 	return m
@@ -240,20 +295,46 @@ func TestApplyRefusesWhatWouldLoseBytes(t *testing.T) {
 }
 
 func FuzzEdit(f *testing.F) {
-	for _, body := range []string{chatWith(""), chatWith(`"stream":true,"max_tokens":1e3`), chatWith(`"stream":true,"stream_options":{ }`), messagesWith(`"thinking":{"budget_tokens":3000}`)} {
-		f.Add(body, int64(2000), false)
-		f.Add(strings.ReplaceAll(body, ":", " :\n"), int64(1), true)
-	}
-	f.Fuzz(func(t *testing.T, body string, most int64, anthropic bool) {
-		route := chat
-		if anthropic {
-			route = messages
+	for _, body := range []string{chatWith(""), chatWith(`"stream":true,"max_tokens":1e3`), chatWith(`"stream":true,"stream_options":{ }`), messagesWith(`"thinking":{"budget_tokens":3000}`),
+		chatWith(`"max_tokens":5,"max_completion_tokens":null,"reasoning":{"max_tokens":3000},"thinking_budget":"4000"`), responsesWith(`"max_output_tokens":1e5,"max_tokens":7`), responsesWith(`"stream":true`)} {
+		for i := range routes {
+			f.Add(body, int64(2000), uint8(i))
+			f.Add(strings.ReplaceAll(body, ":", " :\n"), int64(1), uint8(i))
 		}
-		before, p := llm.Parse(route, []byte(body), true)
+	}
+	f.Fuzz(func(t *testing.T, body string, most int64, route uint8) {
+		before, p := llm.Parse(routes[int(route)%len(routes)], []byte(body), true)
 		if p != nil || most < before.MinOutput || most > 1<<40 {
 			return
 		}
 		text, edits := edited(t, before, most, "")
 		checkEdits(t, before, text, edits, most)
+		asAnothers(t, before, most)
 	})
+}
+
+// asAnothers holds what a limit in another model's spelling promises: whatever the
+// caller's spelling was, there is that one alone, and it is not above most.
+func asAnothers(t interface{ Fatalf(string, ...any) }, before *llm.Ask, most int64) {
+	for _, field := range []string{"", "max_tokens", "max_completion_tokens"} {
+		edits, err := before.ClampOutputAs(most, field)
+		if err != nil {
+			t.Fatalf("%s: %v", before.Body, err)
+		}
+		out, err := llm.Apply(before.Body, edits)
+		if err != nil {
+			t.Fatalf("%s: %v", before.Body, err)
+		}
+		after, p := llm.Parse(before.Route, out, true)
+		if p != nil || !untouched(before.Body, out, edits) {
+			t.Fatalf("%s became %s: %v", before.Body, out, p)
+		}
+		if !before.NoOutput && (after.MaxOutput < 1 || after.MaxOutput > most) || after.Model != before.Model || hashOf(after) != hashOf(before) {
+			t.Fatalf("%s became %s: %+v", before.Body, out, after)
+		}
+		var m map[string]any
+		if json.Unmarshal(out, &m) == nil && before.Endpoint == llm.ChatCompletions && m["max_tokens"] != nil && m["max_completion_tokens"] != nil {
+			t.Fatalf("%s became %s, with two limits", before.Body, out)
+		}
+	}
 }

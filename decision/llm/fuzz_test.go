@@ -20,30 +20,46 @@ type plain struct {
 	StreamOptions struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
-	MaxTokens           float64 `json:"max_tokens"`
-	MaxCompletionTokens float64 `json:"max_completion_tokens"`
+	MaxTokens           float64  `json:"max_tokens"`
+	MaxCompletionTokens float64  `json:"max_completion_tokens"`
+	MaxOutputTokens     *float64 `json:"max_output_tokens"`
 	N                   float64
 	BestOf              float64 `json:"best_of"`
 	Messages            []json.RawMessage
+	Input               json.RawMessage
+	Background          bool
 }
 
 // reading is what must be the same to us and to everybody.
 type reading struct {
 	model                string
 	stream, includeUsage bool
+	background           bool
 	maxOutput, n         float64
 	messages             int
 }
 
-func readPlainly(d llm.Dialect, body []byte) (reading, error) {
+func readPlainly(route llm.Route, body []byte) (reading, error) {
 	var p plain
 	err := json.Unmarshal(body, &p)
-	if d == llm.Anthropic { // which has no other spelling, and one answer
-		return reading{p.Model, p.Stream, false, p.MaxTokens, 1, len(p.Messages)}, err
+	read := reading{model: p.Model, stream: p.Stream, maxOutput: p.MaxTokens, n: 1, messages: len(p.Messages)}
+	switch route.Endpoint {
+	case llm.ChatCompletions:
+		read.includeUsage = p.StreamOptions.IncludeUsage
+		read.maxOutput, read.n = max(p.MaxTokens, p.MaxCompletionTokens), max(p.N, p.BestOf, 1)
+	case llm.Responses:
+		read.n, read.background, read.maxOutput, read.messages = max(p.N, p.BestOf, 1), p.Background, 0, 0
+		if p.MaxOutputTokens != nil {
+			read.maxOutput = max(*p.MaxOutputTokens, p.MaxTokens, p.MaxCompletionTokens)
+		}
+	case llm.Embeddings:
+		return reading{model: p.Model}, err
 	}
-	return reading{p.Model, p.Stream, p.StreamOptions.IncludeUsage, max(p.MaxTokens, p.MaxCompletionTokens),
-		max(p.N, p.BestOf, 1), len(p.Messages)}, err
+	return read, err // what is left out differs by what the input is: see the random bodies
 }
+
+// routes are what the fuzzers choose from, by a number.
+var routes = []llm.Route{chat, messages, responses, embeddings}
 
 // differential holds our reading of a body against encoding/json's. Where we
 // accept, both must agree; where we refuse, the message must be fit to be shown.
@@ -55,16 +71,20 @@ func differential(t interface{ Fatalf(string, ...any) }, route llm.Route, body [
 		}
 		return
 	}
-	// What Anthropic does not know by name may have any type.
-	want, err := readPlainly(route.Dialect, body)
-	if err != nil && !(route.Dialect == llm.Anthropic && json.Valid(body)) {
+	// What an endpoint does not know by name may have any type.
+	want, err := readPlainly(route, body)
+	if err != nil && !(route.Endpoint != llm.ChatCompletions && json.Valid(body)) {
 		t.Fatalf("%q was read, and encoding/json says %v", body, err)
 	}
-	got := reading{a.Model, a.Stream, a.IncludeUsage, float64(a.MaxOutput), float64(a.N), a.Messages}
+	got := reading{a.Model, a.Stream, a.IncludeUsage, a.Background, float64(a.MaxOutput), float64(a.N), a.Messages}
+	if route.Endpoint == llm.Responses || route.Endpoint == llm.Embeddings {
+		got.messages = 0
+	}
 	if got != want {
 		t.Fatalf("%q: got %+v, want %+v", body, got, want)
 	}
-	if a.InputTokens < 0 || a.N < 1 || a.MaxOutput < 0 || a.MinOutput < 1 || a.ExtraOutput < 0 || !utf8.Valid(body) {
+	checkTexts(t, a)
+	if a.InputTokens < 0 || a.N < 0 || a.N == 0 && route.Endpoint != llm.Embeddings || a.MaxOutput < 0 || a.MinOutput < 1 || a.ExtraOutput < 0 || !utf8.Valid(body) {
 		t.Fatalf("%q: %+v", body, a)
 	}
 	var span string
@@ -81,6 +101,23 @@ func differential(t interface{ Fatalf(string, ...any) }, route llm.Route, body [
 		}
 	}
 	_ = hashOf(a)
+}
+
+// checkTexts holds that every text is a string of the body that can be replaced.
+func checkTexts(t interface{ Fatalf(string, ...any) }, a *llm.Ask) {
+	for text := range a.PromptTexts() {
+		value, offsets := text.Value(a.Body)
+		var plain string
+		if err := json.Unmarshal(a.Body[text.Raw[0]:text.Raw[1]], &plain); err != nil || plain != value {
+			t.Fatalf("%q: %s is %q, and %q to us (%v)", a.Body, text.Where, plain, value, err)
+		}
+		if strings.ContainsFunc(text.Where, func(r rune) bool { return r > 'z' || r < '*' }) {
+			t.Fatalf("%q: the caller's text in %q", a.Body, text.Where)
+		}
+		if at, err := offsets.Span(0, len(value)); err != nil || at != [2]int{text.Raw[0] + 1, text.Raw[1] - 1} {
+			t.Fatalf("%q: all of %s stands at %v (%v)", a.Body, text.Where, at, err)
+		}
+	}
 }
 
 func TestOurReadingIsEverybodysReading(t *testing.T) {
@@ -117,16 +154,17 @@ func FuzzParse(f *testing.F) {
 		`{"mod\u0065l":"a","model":"b","messages":[]}`, `{"model":"\ud83d\ude00","messages":[{"content":[{"image_url":{"url":"x"}}]}]}`,
 		`{"model":"a","messages":[{"content":[{"type":"document","source":{"type":"base64","data":"AA"}}]}]}`,
 		strings.Repeat("[", 1000), "\xef\xbb\xbf{}", `{"model":`, `{"model":"a","messages":[]}{}`, "",
+		responsesWith(`"max_output_tokens":2e3,"background":true,"tools":[{"type":"web_search"}],"max_tool_calls":3`),
+		items(`{"role":"user","content":[{"type":"input_image","image_url":"x","detail":"low"}]},{"id":"r","type":"reasoning","summary":[]}`),
+		items(`{"type":"function_call_output","output":[{"type":"input_text","text":"\ud83d\ude00"}]},{"type":"image_generation_call","result":"AA"}`),
+		`{"model":"m","input":["a",[1,2],3,{"text":"b"}],"dimensions":1}`, `{"model":"m","prompt":{"id":"p","variables":{"type":"a"}},"tools":[]}`,
 	} {
-		f.Add([]byte(body), false)
-		f.Add([]byte(body), true)
-	}
-	f.Fuzz(func(t *testing.T, body []byte, anthropic bool) {
-		route := chat
-		if anthropic {
-			route = messages
+		for i := range routes {
+			f.Add([]byte(body), uint8(i))
 		}
-		differential(t, route, body)
+	}
+	f.Fuzz(func(t *testing.T, body []byte, route uint8) {
+		differential(t, routes[int(route)%len(routes)], body)
 	})
 }
 

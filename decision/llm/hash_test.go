@@ -40,9 +40,27 @@ func TestPromptsThatAreTheSameHashTheSame(t *testing.T) {
 		`{"model":"a","system":"be brief","messages":[{"role":"user","content":"Hello"}]}`,
 		`{"model":"a","messages":[{"role":"user","content":"Hello"}],"system":[{"type":"text","text":"be brief"}]}`)
 	system := read(t, chat, `{"model":"a","messages":[{"role":"system","content":"be brief"},{"role":"user","content":"Hello"}]}`)
-	if hashOf(system) != hashOf(read(t, messages, `{"model":"a","system":"be brief","messages":[{"role":"user","content":"Hello"}]}`)) {
-		t.Error("the same prompt in two dialects differs")
+	for _, c := range []struct {
+		route llm.Route
+		body  string
+	}{
+		{messages, `{"model":"a","system":"be brief","messages":[{"role":"user","content":"Hello"}]}`},
+		{responses, `{"model":"a","instructions":"be  brief","input":"Hello"}`},
+		{responses, `{"model":"a","input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"Hello"}]}],"instructions":"be brief"}`},
+		{responses, `{"model":"a","input":[{"role":"system","content":"be brief"},{"role":"user","content":"Hello","id":"m_1","status":"completed"}]}`},
+	} {
+		if hashOf(system) != hashOf(read(t, c.route, c.body)) {
+			t.Errorf("the same prompt differs in %s", c.body)
+		}
 	}
+	same("ids of calls, and what a provider encrypts anew", responses,
+		`{"model":"a","input":[{"type":"function_call_output","call_id":"1","id":"x","output":"ok"},{"type":"reasoning","summary":[],"encrypted_content":"AAAA"}]}`,
+		`{"model":"b","input":[{"output":" ok","type":"function_call_output","call_id":"2"},{"encrypted_content":"BBBB","type":"reasoning","id":"r","summary":[]}]}`)
+	same("what refers to state, in any order", responses,
+		`{"model":"a","prompt":{"id":"p","variables":{"x":"y"}},"previous_response_id":"r","input":"Hello"}`,
+		`{"input":"Hello","previous_response_id":"r","prompt":{"id":"p","variables":{"x":"y"}},"model":"a"}`)
+	same("an input, alone or in a list", embeddings, `{"model":"a","input":"Hello"}`, `{"model":"a","input":[" Hello "]}`)
+	same("token ids", embeddings, `{"model":"a","input":[1,2]}`, `{"model":"a","input":[ [1 , 2 ] ]}`)
 }
 
 func TestPromptsThatDifferHashDifferently(t *testing.T) {
@@ -63,6 +81,28 @@ func TestPromptsThatDifferHashDifferently(t *testing.T) {
 			t.Errorf("%s and %s hash the same", b, other)
 		}
 		seen[h] = b
+	}
+}
+
+func TestResponsesAndEmbeddingsThatDifferHashDifferently(t *testing.T) {
+	seen := map[string]string{}
+	add := func(route llm.Route, body string) {
+		h := hashOf(read(t, route, body))
+		if other, taken := seen[h]; taken {
+			t.Errorf("%s and %s hash the same", body, other)
+		}
+		seen[h] = body
+	}
+	for _, b := range []string{
+		`"input":"a"`, `"instructions":"a","input":[]`, `"instructions":"a","input":"a"`, `"input":"a","previous_response_id":"r"`, `"input":"a","previous_response_id":"s"`,
+		`"input":"a","conversation":"r"`, `"input":"a","conversation":{"id":"s"}`, `"input":"a","prompt":{"id":"p"}`, `"input":"a","prompt":{"id":"p","variables":{"x":"y"}}`,
+		`"input":[{"type":"function_call","name":"f","arguments":"1"}]`, `"input":[{"type":"function_call","name":"f","arguments":"2"}]`,
+		`"input":[{"role":"user","content":[{"type":"input_image","file_id":"1"}]}]`, `"input":[{"role":"user","content":[{"type":"input_image","file_id":"2"}]}]`,
+	} {
+		add(responses, `{"model":"m",`+b+`}`)
+	}
+	for _, input := range []string{`["a","b"]`, `["b","a"]`, `[1,2]`, `[[1],[2]]`, `[2,1]`} {
+		add(embeddings, `{"model":"m","input":`+input+`}`)
 	}
 }
 

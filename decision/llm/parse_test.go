@@ -286,10 +286,28 @@ func TestADuplicateOfAKeyThatIsReadIsMalformed(t *testing.T) {
 		}
 		check(messages, name, `{`+pair+`}`)
 	}
+	for _, name := range llm.ResponsesFields {
+		pair := fmt.Sprintf(`"%s":null,"x":1,"%s":null`, escape(name), name)
+		check(responses, name, `{`+pair+`}`)
+	}
+	for _, name := range llm.EmbeddingsFields {
+		pair := fmt.Sprintf(`"%s":null,"%s":null`, escape(name), name)
+		if name == "messages" {
+			pair = `"messages":[],"messages":[]`
+		}
+		check(embeddings, name, `{`+pair+`}`)
+	}
 	for _, c := range []struct {
 		route      llm.Route
 		name, body string
 	}{
+		{responses, "encrypted_content", `{"input":[{"encrypted_content":"a","encrypted_content":null}]}`},
+		{responses, "file_id", `{"input":[{"content":[{"file_id":null,"file_id":"f"}]}]}`},
+		{responses, "execution", `{"tools":[{"execution":"client","execution":"server"}]}`},
+		{responses, "id", `{"conversation":{"id":"a","id":"b"}}`},
+		{responses, "type", `{"context_management":[{"type":"compaction","type":"x"}]}`},
+		{responses, "enabled", `{"multi_agent":{"enabled":false,"enabled":true}}`},
+		{responses, "mode", `{"reasoning":{"mode":"standard","mode":"pro"}}`},
 		{chat, "role", `{"messages":[{"role":"user","role":"system"}]}`},
 		{chat, "content", `{"messages":[{"content":"a","content":"b"}]}`},
 		{chat, "type", `{"messages":[{"content":[{"type":"text","type":"file"}]}]}`},
@@ -321,6 +339,15 @@ func TestAKeyThatIsReadInAnotherCaseIsMalformed(t *testing.T) {
 	}
 	// Where names are the caller's own, they are.
 	read(t, chat, chatWith(`"metadata":{"User_ID":"1"},"tools":[{"function":{"parameters":{"CACHE_CONTROL":{}}}}]`))
+}
+
+// More names at one level than are kept would let a duplicate through.
+func TestNoLevelReadsMoreNamesThanAreKept(t *testing.T) {
+	for _, names := range llm.AllNames {
+		if len(names) > llm.MaxNames {
+			t.Errorf("%d names at the level of %s", len(names), names[0])
+		}
+	}
 }
 
 func TestADuplicateOfWhatNobodyReadsPasses(t *testing.T) {

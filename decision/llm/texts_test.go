@@ -49,6 +49,21 @@ func TestEveryTextOfThePromptIsFound(t *testing.T) {
 		{"a source's data is text if its type says so", messages, `{"model":"m","messages":[{"content":[{"type":"document","title":"a","source":{"data":"b","type":"text"}},
 			{"type":"image","source":{"data":"AA","type":"base64"}},{"type":"image","source":{"type":"url","url":"x"}},{"type":"search_result","source":"c","content":[]}]}]}`,
 			[]string{"messages[0].content[0].title=a", "messages[0].content[0].source.data=b", "messages[0].content[3].source=c"}},
+
+		{"a response's input", responses, `{"model":"m","instructions":"a","input":"b","user":"u","previous_response_id":"r","metadata":{"x":"y"}}`, []string{"instructions=a", "input=b"}},
+		{"a response's items", responses, items(`{"type":"message","id":"i","role":"user","status":"completed","content":[{"type":"input_text","text":"a"},{"type":"input_image","image_url":"x","file_id":"f","detail":"low"},
+			{"type":"input_file","file_data":"AA","file_url":"u","filename":"b"}]},{"type":"function_call","call_id":"c","name":"f","arguments":"{\"c\":1}"},
+			{"type":"function_call_output","call_id":"c","output":[{"type":"input_text","text":"d"}]},{"type":"custom_tool_call","name":"g","input":"e"},
+			{"type":"reasoning","id":"r","summary":[{"type":"summary_text","text":"f"}],"encrypted_content":"AA"},{"type":"item_reference","id":"i"}`),
+			[]string{"input[0].content[0].text=a", "input[0].content[2].filename=b", `input[1].arguments={"c":1}`, "input[2].output[0].text=d", "input[3].input=e", "input[4].summary[0].text=f"}},
+		{"what tools did", responses, items(`{"type":"local_shell_call","call_id":"c","action":{"type":"exec","command":["a"],"env":{"type":"b"}}},{"type":"shell_call_output","output":[{"stdout":"c","stderr":"d","outcome":{"type":"exit"}}]},
+			{"type":"computer_call_output","output":{"type":"computer_screenshot","image_url":"x"}},{"type":"web_search_call","id":"w","action":{"type":"search","query":"e","sources":[{"type":"url","url":"x"}]}},
+			{"result":"AA","type":"image_generation_call","id":"g"},{"type":"program_output","call_id":"p","result":"f"},{"type":"mcp_list_tools","server_label":"s","tools":[{"name":"n","description":"g","input_schema":{"type":"object"}}]}`),
+			[]string{"input[0].action.command[0]=a", "input[0].action.env.*=b", "input[1].output[0].stdout=c", "input[1].output[0].stderr=d", "input[3].action.query=e", "input[5].result=f", "input[6].tools[0].description=g"}},
+		{"a kept prompt's variables", responses, `{"model":"m","prompt":{"id":"p","version":"2","variables":{"type":"a","x":{"type":"input_text","text":"b"}}},"tools":[],"text":{"format":{"type":"json_schema","name":"n","description":"c","schema":{"title":"t"}}}}`,
+			[]string{"prompt.variables.*=a", "prompt.variables.*.text=b", "text.*.description=c"}},
+		{"an embedding", embeddings, `{"model":"m","input":["a",[1,2],"b"],"encoding_format":"base64","user":"u"}`, []string{"input[0]=a", "input[2]=b"}},
+		{"nothing of a list of models", llm.Route{Dialect: llm.OpenAI, Endpoint: llm.Models, Free: true}, ``, nil},
 	} {
 		if got := textsOf(read(t, c.route, c.body)); !slices.Equal(got, c.want) {
 			t.Errorf("%s:\n got %q\nwant %q", c.name, got, c.want)
