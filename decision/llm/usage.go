@@ -129,7 +129,7 @@ func others(pairs ...any) map[string]int64 {
 }
 
 var usageFields = []string{
-	"usage", "message", "response", "service_tier", "speed", "inference_geo",
+	"usage", "message", "response", "x_groq", "service_tier", "speed", "inference_geo",
 	"prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens",
 	"prompt_tokens_details", "input_tokens_details", "completion_tokens_details", "output_tokens_details",
 	"prompt_cache_hit_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation",
@@ -147,14 +147,14 @@ func (r *reader) usage() (figures, *Problem) {
 }
 
 // figures reads one level. usage, and the message or the response of an event,
-// hold the figures one level down; nothing else on their level has the figures'
-// names.
+// hold the figures one level down (and x_groq, where Groq's streams put them);
+// nothing else on their level has the figures' names.
 func (r *reader) figures(f *figures) *Problem {
 	return r.object(usageFields, func(name string) (p *Problem) {
 		switch name {
 		case unknown:
 			return r.skip()
-		case "usage", "message", "response":
+		case "usage", "message", "response", "x_groq":
 			if r.kind() != '{' {
 				return r.skip()
 			}

@@ -1,6 +1,10 @@
 package llm_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -33,11 +37,20 @@ func TestUsageIsReadByEachProvidersConvention(t *testing.T) {
 			journal.Tokens{Input: 100, Output: 90, Other: map[string]int64{"audio_input_tokens": 40, "audio_output_tokens": 70}}, ""},
 		{"OpenAI: the other spelling", llm.OpenAI, `{"usage":{"input_tokens":36,"input_tokens_details":{"cached_tokens":6},"output_tokens":87,"output_tokens_details":{"reasoning_tokens":64},"total_tokens":123}}`,
 			journal.Tokens{Input: 36, Cached: 6, Output: 87, Reasoning: 64}, ""},
+		{"OpenAI: a spelling of Anthropic's is not its convention", llm.OpenAI, `{"input_tokens":100,"output_tokens":1,"input_tokens_details":{"cached_tokens":40}}`, journal.Tokens{Input: 100, Cached: 40, Output: 1}, ""},
+		{"Anthropic: the same figures by the other convention", llm.Anthropic, `{"input_tokens":100,"output_tokens":1,"cache_read_input_tokens":40}`, journal.Tokens{Input: 140, Cached: 40, Output: 1}, ""},
+		{"OpenAI: the event that ends a response", llm.OpenAI,
+			`{"type":"response.completed","response":{"id":"resp_1","output":[{"type":"message","content":[]}],"usage":{"input_tokens":36,"input_tokens_details":{"cached_tokens":6},"output_tokens":87,"output_tokens_details":{"reasoning_tokens":64},"total_tokens":123},"service_tier":"flex"}}`,
+			journal.Tokens{Input: 36, Cached: 6, Output: 87, Reasoning: 64}, "flex"},
 		{"OpenAI: embeddings write nothing", llm.OpenAI, `{"usage":{"prompt_tokens":8,"total_tokens":8}}`, journal.Tokens{Input: 8}, ""},
 		{"compatible: reasoning beside the completion", llm.OpenAI, `{"prompt_tokens":10,"completion_tokens":5,"total_tokens":115,"completion_tokens_details":{"reasoning_tokens":100}}`,
 			journal.Tokens{Input: 10, Output: 105, Reasoning: 100}, ""},
 		{"compatible: DeepSeek's cache", llm.OpenAI, `{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"prompt_cache_hit_tokens":8,"prompt_cache_miss_tokens":2}`,
 			journal.Tokens{Input: 10, Cached: 8, Output: 5}, ""},
+		{"compatible: DeepSeek's cache in both spellings", llm.OpenAI, `{"prompt_tokens":10,"completion_tokens":5,"prompt_cache_hit_tokens":8,"prompt_tokens_details":{"cached_tokens":8}}`,
+			journal.Tokens{Input: 10, Cached: 8, Output: 5}, ""},
+		{"compatible: reasoning in both spellings", llm.OpenAI, `{"prompt_tokens":10,"completion_tokens":5,"completion_tokens_details":{"reasoning_tokens":4},"output_tokens_details":{"reasoning_tokens":4}}`,
+			journal.Tokens{Input: 10, Output: 5, Reasoning: 4}, ""},
 		{"compatible: nulls and floats", llm.OpenAI, `{"usage":{"prompt_tokens":10.0,"completion_tokens":5,"total_tokens":15,"prompt_tokens_details":null,"completion_tokens_details":{"reasoning_tokens":null}}}`,
 			journal.Tokens{Input: 10, Output: 5}, ""},
 
@@ -74,6 +87,52 @@ func TestUsageIsReadByEachProvidersConvention(t *testing.T) {
 		got, tier, err := llm.Usage(c.dialect, []byte(c.body))
 		if err != nil || !reflect.DeepEqual(got, c.want) || tier != c.tier {
 			t.Errorf("%s:\n got %+v %q (%v)\nwant %+v %q", c.name, got, tier, err, c.want, c.tier)
+		}
+	}
+}
+
+// recorded is one file of testdata/usage: what a provider sent, and what it is.
+type recorded struct {
+	Note    string
+	Dialect llm.Dialect
+	Want    journal.Tokens
+	Tier    string
+	Body    json.RawMessage
+}
+
+// Bodies as providers send them, one file for each provider and endpoint.
+func TestRecordedUsage(t *testing.T) {
+	files, err := filepath.Glob("testdata/usage/*.json")
+	if err != nil || len(files) < 15 {
+		t.Fatalf("%d files (%v)", len(files), err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c recorded
+		dec := json.NewDecoder(bytes.NewReader(raw))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&c); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		got, tier, err := llm.Usage(c.Dialect, c.Body)
+		if err != nil || !reflect.DeepEqual(got, c.Want) || tier != c.Tier {
+			t.Errorf("%s: %s:\n got %+v %q (%v)\nwant %+v %q", file, c.Note, got, tier, err, c.Want, c.Tier)
+		}
+	}
+}
+
+// What is not over yet has no figures, and that is no zero.
+func TestAnAnswerThatGoesOnHasNoUsage(t *testing.T) {
+	for _, body := range []string{
+		`{"id":"resp_1","object":"response","status":"queued","background":true,"output":[],"usage":null}`,
+		`{"type":"response.created","response":{"id":"resp_1","status":"in_progress","usage":null}}`,
+		`{"type":"response.output_text.delta","delta":"usage","sequence_number":4}`,
+	} {
+		if got, tier, err := llm.Usage(llm.OpenAI, []byte(body)); err == nil || got.Input != 0 || tier != "" {
+			t.Errorf("%s: %+v %q", body, got, tier)
 		}
 	}
 }
