@@ -16,17 +16,23 @@ type bill struct {
 	rank    journal.Rank
 	outcome journal.Outcome
 	usage   journal.Usage
-	// whole: charge every meter what it held, because nothing better is known.
-	whole bool
+	// tries is for how many of them every meter is charged what it held, because
+	// nothing better is known; 0: it is charged for what the attempts used.
+	tries int64
+	note  *note
 }
 
 // bill works out what a reported call cost:
 //
 //	not sent                               0
 //	usage given                            its tokens at the price in force when decided
-//	completed without usage                the hold
+//	completed without usage                what was held for one try
 //	failed before the first byte           0
 //	failed later, or aborted               the provider's on_abort rule on what was seen
+//	nothing at all                         the hold, for all its tries
+//
+// and for each try before the last that may have been billed, its usage or what was
+// held for one.
 func (s *Service) bill(k *call, r Report) (bill, error) {
 	tokens, tier, err := reportedUsage(k, r)
 	if err != nil {
@@ -35,12 +41,8 @@ func (s *Service) bill(k *call, r Report) (bill, error) {
 	if err := s.checkReport(k, r); err != nil {
 		return bill{}, err
 	}
-	answered := r.Deployment
-	if answered == "" && len(k.note.Deployments) > 0 {
-		answered = k.note.Deployments[0]
-	}
 	final := journal.Attempt{
-		Deployment: answered, Status: r.Status, Outcome: r.Outcome, ServiceTier: tierOf(firstText(r.ServiceTier, tier), k.note.ServiceTier),
+		Deployment: k.note.deployment(r), Status: r.Status, Outcome: r.Outcome, ServiceTier: tierOf(firstText(r.ServiceTier, tier), k.note.ServiceTier),
 		TTFT: time.Duration(r.TTFTMS) * time.Millisecond, Latency: time.Duration(r.LatencyMS) * time.Millisecond,
 	}
 	switch {
@@ -84,8 +86,23 @@ func (s *Service) brokenOff(k *call, r Report, final journal.Attempt) (bill, err
 	if s.onAbort(final.Deployment) != registry.AbortSeen || r.SeenOutputTokens < 0 {
 		return s.byRuleOf(k, r, final), nil
 	}
-	final.Tokens = journal.Tokens{Input: k.note.Input, Output: r.SeenOutputTokens}
+	final.Tokens = k.note.seen(r)
 	return s.priced(k, r, final, journal.RankEstimate, sourceOf(r))
+}
+
+// seen is what a try used that broke off: the prompt, as the provider had said of it
+// or as it was bounded, and what had come. The output seen is a bound by its bytes and
+// may lie above the limit that went out with the call; more than that was not billed.
+// Figures of the prompt that cannot be true are not believed; the report is taken all
+// the same, for the next best word is here.
+func (n *note) seen(r Report) journal.Tokens {
+	most := n.most()
+	tokens := journal.Tokens{Input: most.Input}
+	if r.SeenInput != nil && implausible(*r.SeenInput) == "" {
+		tokens = *r.SeenInput
+	}
+	tokens.Output, tokens.Reasoning = min(r.SeenOutputTokens, most.Output), 0
+	return tokens
 }
 
 func (s *Service) onAbort(deployment string) string {
@@ -133,31 +150,56 @@ func tierOf(reported, held string) string {
 	return reported
 }
 
-// byRule charges the hold.
+// byRule charges the hold: nobody said how often the call was tried, so as often as
+// it might have been.
 func (s *Service) byRule(k *call, outcome journal.Outcome) bill {
-	final := journal.Attempt{Outcome: outcome}
-	if len(k.note.Deployments) > 0 {
-		final.Deployment = k.note.Deployments[0]
+	try := journal.Attempt{Deployment: k.note.deployment(Report{}), Outcome: outcome}
+	b := bill{rank: journal.RankRule, outcome: outcome, usage: s.usage(k), note: k.note}
+	for range k.note.tries() {
+		b.charge(s.placed(try))
 	}
-	return s.byRuleOf(k, Report{Outcome: outcome}, final)
+	return b
 }
 
+// byRuleOf charges what was held for one try, for the last and for each before it
+// that may have been billed.
 func (s *Service) byRuleOf(k *call, r Report, final journal.Attempt) bill {
-	final.Tokens = k.note.most()
-	final.Source = journal.SourceRule
-	final.ChargedNanoUSD = k.note.HeldNanoUSD
-	b := bill{rank: journal.RankRule, outcome: r.Outcome, whole: true, usage: s.usage(k)}
-	b.usage.Attempts = []journal.Attempt{s.placed(final)}
-	b.usage.ChargedNanoUSD = k.note.HeldNanoUSD
+	b := bill{rank: journal.RankRule, outcome: r.Outcome, usage: s.usage(k), note: k.note}
+	for _, a := range r.Attempts {
+		attempt := attemptOf(k, a)
+		if a.cannotHaveCost() {
+			attempt.Source = journal.SourceRule
+			b.usage.Attempts = append(b.usage.Attempts, s.placed(attempt))
+			continue
+		}
+		b.charge(s.placed(attempt))
+	}
+	b.charge(s.placed(final))
+	b.usage.OverHold = b.tries > k.note.tries()
 	return b
+}
+
+// charge adds one try at what was held for it.
+func (b *bill) charge(a journal.Attempt) {
+	a.Tokens, a.Source = b.note.most(), journal.SourceRule
+	a.ChargedNanoUSD = b.note.worth(1, b.note.HeldNanoUSD)
+	b.tries++
+	b.usage.ChargedNanoUSD = b.note.worth(b.tries, b.note.HeldNanoUSD)
+	b.usage.Attempts = append(b.usage.Attempts, a)
+}
+
+// attemptOf is one try before the last, as it was reported.
+func attemptOf(k *call, a ReportedAttempt) journal.Attempt {
+	return journal.Attempt{Deployment: a.Deployment, Status: a.Status, Outcome: a.Outcome,
+		Latency: time.Duration(a.LatencyMS) * time.Millisecond, ServiceTier: k.note.ServiceTier}
 }
 
 // priced charges each attempt for its own tokens.
 func (s *Service) priced(k *call, r Report, final journal.Attempt, rank journal.Rank, source journal.Source) (bill, error) {
-	b := bill{rank: rank, outcome: r.Outcome, usage: s.usage(k)}
+	b := bill{rank: rank, outcome: r.Outcome, usage: s.usage(k), note: k.note}
 	for _, a := range r.Attempts {
-		attempt := journal.Attempt{Deployment: a.Deployment, Status: a.Status, Outcome: a.Outcome, Source: source,
-			Latency: time.Duration(a.LatencyMS) * time.Millisecond, ServiceTier: k.note.ServiceTier}
+		attempt := attemptOf(k, a)
+		attempt.Source = source
 		switch {
 		case a.Usage != nil:
 			attempt.Tokens = *a.Usage
@@ -224,10 +266,10 @@ func (b bill) on(world *registry.Snapshot, charge journal.Charge) int64 {
 	switch {
 	case charge.Meter.Unit == journal.UnitConcurrent:
 		return 0
-	case b.whole:
-		return charge.Held
 	case charge.Meter.Unit == journal.UnitRequests && b.outcome != journal.OutcomeNotSent:
 		return 1
+	case b.tries > 0:
+		return b.note.worth(b.tries, charge.Held)
 	}
 	var sum int64
 	for _, a := range b.usage.Attempts {

@@ -24,13 +24,20 @@ type note struct {
 	Model              string
 	ServiceTier        string
 	Deployments        []string // in the answer's order
-	Input, MaxOutput   int64    // tokens, as held
+	Input, MaxOutput   int64    // tokens, as held for one try
 	Answers            int64
-	HeldNanoUSD        int64
+	HeldNanoUSD        int64 // for all tries
+
+	OutputExtra int64 // tokens, as held for one try beside the answers
+	Attempts    int64 // tries that the hold pays for; 0: one
 }
 
-// noteVersion is the first byte of an encoded note.
-const noteVersion = 1
+// The first byte of an encoded note. Most notes are written as they always were:
+// during an upgrade a replica of the version before takes reports of them too.
+const (
+	notePlain    = 1
+	noteExtended = 2 // with its extensions behind
+)
 
 // maxStrings bounds lists in a note, so that damaged bytes cannot ask for memory.
 const maxStrings = 256
@@ -70,12 +77,16 @@ func (c *Case) principal() journal.Principal {
 }
 
 func (c *Case) note(p *Plan) note {
+	ceiling := &c.Candidates[c.Held.Candidate].Ceiling
 	n := note{
 		DecisionID: c.ID, CallID: c.callID(), At: c.At, RegistryVersion: c.World.Version,
 		Principal: c.principal(), Gateway: c.Request.Gateway, Dialect: string(c.Ask.Dialect),
-		Model: p.Deployments[0].Model, ServiceTier: c.Candidates[c.Held.Candidate].Ceiling.Tier,
-		Input: c.Candidates[c.Held.Candidate].Ceiling.Input, MaxOutput: p.Hold.MaxOutputTokens,
-		Answers: c.Candidates[c.Held.Candidate].Ceiling.Answers, HeldNanoUSD: p.Hold.NanoUSD,
+		Model: p.Deployments[0].Model, ServiceTier: ceiling.Tier,
+		Input: ceiling.Input, MaxOutput: p.Hold.MaxOutputTokens, Answers: ceiling.Answers, OutputExtra: ceiling.OutputExtra,
+		HeldNanoUSD: p.Hold.NanoUSD,
+	}
+	if ceiling.Attempts > 1 {
+		n.Attempts = ceiling.Attempts
 	}
 	for _, d := range p.Deployments {
 		n.Deployments = append(n.Deployments, d.Name)
@@ -120,13 +131,40 @@ func (n *note) answered(world *registry.Snapshot, deployment string) bool {
 	return ok && d.Model == n.Model
 }
 
+// deployment is the one that answered: the first of the answer, if nobody says.
+func (n *note) deployment(r Report) string {
+	if r.Deployment == "" && len(n.Deployments) > 0 {
+		return n.Deployments[0]
+	}
+	return r.Deployment
+}
+
 // most is what one try could use at most.
 func (n *note) most() journal.Tokens {
-	return journal.Tokens{Input: n.Input, Output: n.MaxOutput * max(1, n.Answers)}
+	return journal.Tokens{Input: n.Input, Output: n.MaxOutput*max(1, n.Answers) + n.OutputExtra}
+}
+
+// tries is how many tries the hold pays for.
+func (n *note) tries() int64 { return max(1, n.Attempts) }
+
+// worth is what was held for this many tries, of what was held for all. Money is held
+// for the tries together, with room to round up each.
+func (n *note) worth(tries, held int64) int64 {
+	rounding := n.tries() - 1
+	all, ok := multiply(tries, (max(0, held-rounding)+rounding)/n.tries())
+	if !ok {
+		return maxNano
+	}
+	return all
 }
 
 func (n note) encode() []byte {
-	b := append(make([]byte, 0, 384), noteVersion)
+	extensions := n.extensions()
+	extended := slices.ContainsFunc(extensions, func(v *int64) bool { return *v != 0 })
+	b := append(make([]byte, 0, 384), notePlain)
+	if extended {
+		b[0] = noteExtended
+	}
 	for _, s := range n.strings() {
 		b = appendString(b, *s)
 	}
@@ -147,11 +185,16 @@ func (n note) encode() []byte {
 	for _, k := range tags {
 		b = appendString(appendString(b, k), n.Principal.Tags[k])
 	}
+	if extended {
+		for _, v := range extensions {
+			b = binary.AppendVarint(b, *v)
+		}
+	}
 	return b
 }
 
-// strings and numbers list the note's fields in the order of its bytes: new ones
-// go last, under a new version.
+// strings, numbers and extensions list the note's fields in the order of its bytes:
+// new ones go last, under a new version.
 func (n *note) strings() []*string {
 	p := &n.Principal
 	return []*string{&n.DecisionID, &n.CallID, &p.Tenant, &p.Team, &p.App, &p.Key, &p.User, &p.Session, &p.Agent,
@@ -162,6 +205,8 @@ func (n *note) numbers() []*int64 {
 	return []*int64{&n.RegistryVersion, &n.Input, &n.MaxOutput, &n.Answers, &n.HeldNanoUSD}
 }
 
+func (n *note) extensions() []*int64 { return []*int64{&n.OutputExtra, &n.Attempts} }
+
 func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
@@ -169,7 +214,7 @@ func appendString(b []byte, s string) []byte {
 // decodeNote reads what encode wrote.
 func decodeNote(b []byte) (note, error) {
 	var n note
-	if len(b) == 0 || b[0] != noteVersion {
+	if len(b) == 0 || b[0] != notePlain && b[0] != noteExtended {
 		return n, errors.New("note: unknown version")
 	}
 	r := reader{rest: b[1:]}
@@ -189,6 +234,11 @@ func decodeNote(b []byte) (note, error) {
 		for range tags {
 			k := r.string()
 			n.Principal.Tags[k] = r.string()
+		}
+	}
+	if b[0] == noteExtended {
+		for _, v := range n.extensions() {
+			*v = r.varint()
 		}
 	}
 	if r.err == nil && len(r.rest) > 0 {

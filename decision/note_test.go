@@ -25,6 +25,9 @@ func noteGen() *rapid.Generator[decision.Note] {
 			RegistryVersion: count.Draw(t, "version"), Input: count.Draw(t, "input"), MaxOutput: count.Draw(t, "output"),
 			Answers: count.Draw(t, "answers"), HeldNanoUSD: count.Draw(t, "held"),
 		}
+		if rapid.Bool().Draw(t, "extended") {
+			n.OutputExtra, n.Attempts = count.Draw(t, "extra"), count.Draw(t, "attempts")
+		}
 		return n
 	})
 }
@@ -55,7 +58,8 @@ func TestACutNoteIsNoNote(t *testing.T) {
 // then written and read as the same: no panic, no memory beyond the bytes' own.
 func FuzzNote(f *testing.F) {
 	f.Add([]byte{})
-	f.Add([]byte{2, 0})
+	f.Add([]byte{3, 0})
+	f.Add(decision.Note{DecisionID: "d-1", Attempts: 2}.Encode())
 	f.Add(decision.Note{DecisionID: "d-1", Deployments: []string{"ptu"}, At: time.Unix(0, 1).UTC()}.Encode())
 	f.Add(append(decision.Note{}.Encode(), 0))
 	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})

@@ -11,7 +11,7 @@ func (s *Service) plan(c *Case, answer *Answer) (*Plan, error) {
 	chosen := &c.Candidates[c.Held.Candidate]
 	p := &Plan{
 		Deployments: chosen.Deployments, ModelAsked: c.Ask.Model, ModelSpan: c.Ask.ModelSpan,
-		Hold:   Hold{MaxOutputTokens: c.Held.Output, ExpiresAt: c.Held.ExpiresAt},
+		Hold:   Hold{MaxOutputTokens: c.Held.Output, Attempts: int(chosen.Ceiling.Attempts), ExpiresAt: c.Held.ExpiresAt},
 		Budget: tightest(c.Held.Tightest),
 	}
 	if !c.Unmetered {
@@ -78,7 +78,7 @@ func (k *Candidate) heldNano(output int64) int64 {
 }
 
 func (k *Candidate) heldTokens(output int64) int64 {
-	return k.Ceiling.Input + k.Ceiling.OutputExtra + output*k.Ceiling.Answers
+	return k.Ceiling.Attempts * (k.Ceiling.Input + k.Ceiling.OutputExtra + output*k.Ceiling.Answers)
 }
 
 func tightest(sh *ledger.Shortage) *BudgetLeft {

@@ -51,8 +51,8 @@ func bounded(c *Case, model *registry.Model) (llm.Ceiling, error) {
 	return usage, nil
 }
 
-// price bounds what the call costs at a place, for every answer and all it may
-// write to the provider's cache.
+// price bounds what the call costs at a place, for every answer, every try and all
+// it may write to the provider's cache.
 func (p *place) price(c *Case, usage llm.Ceiling) error {
 	name := p.deployment.Name
 	price, priced := c.World.Price(name, c.At)
@@ -70,10 +70,21 @@ func (p *place) price(c *Case, usage llm.Ceiling) error {
 	extra, ok2 := cost(usage.OutputExtra, worst.Output)
 	perMTok, ok3 := multiply(worst.Output, usage.N)
 	if !ok1 || !ok2 || !ok3 || base > maxNano-extra {
-		return refuse(Unpriced, "the most this call could cost at deployment %q is beyond what can be counted", name)
+		return beyondCounting(name)
 	}
-	p.base, p.perMTok = base+extra, perMTok
+	// Each try's cost is rounded up by itself, and all tries' output once.
+	rounding := c.attempts() - 1
+	base, ok1 = multiply(base+extra, c.attempts())
+	perMTok, ok2 = multiply(perMTok, c.attempts())
+	if !ok1 || !ok2 || base > maxNano-rounding {
+		return beyondCounting(name)
+	}
+	p.base, p.perMTok = base+rounding, perMTok
 	return nil
+}
+
+func beyondCounting(deployment string) error {
+	return refuse(Unpriced, "the most this call could cost at deployment %q is beyond what can be counted", deployment)
 }
 
 // dearest is the most each kind of token may cost a call of this shape, over the

@@ -31,13 +31,17 @@ type Report struct {
 	ServiceTier   string
 	Source        journal.Source
 	Rank          journal.Rank // 0: exact where usage is given, rule where not
-	// Seen is the output streamed so far, for a call that broke off; -1: unknown.
+	// SeenOutputTokens bounds the output streamed so far, for a call that broke off;
+	// -1: unknown.
 	SeenOutputTokens int64
 	// SeenInput is what the provider had said of the prompt before the call broke
 	// off, its Output left 0; nil: nothing, and the bound that was held counts.
 	SeenInput *journal.Tokens
 	LatencyMS int64
 	TTFTMS    int64
+	// Learnt: whoever reports has told already what the tries showed of the
+	// deployments, with headers that a report does not carry.
+	Learnt bool
 }
 
 // ReportedAttempt is one try before the one that answered.

@@ -22,15 +22,16 @@ type Candidate struct {
 
 // Ceiling bounds a call over every deployment of its candidate: the price is the
 // dearest that may apply, because the gateway may fail over to any of them
-// inside the one hold.
+// inside the one hold. Tokens are one try's, money is all tries':
 //
 //	nano-USD(m) = Base + ⌈m × PerMTok ÷ 10⁶⌉   for an output limit of m tokens
 type Ceiling struct {
+	Attempts    int64  // tries that may each be billed
 	Input       int64  // tokens
 	OutputExtra int64  // output tokens beside the answers
 	Answers     int64  // answers, each as long as m
 	Base        int64  // nano-USD
-	PerMTok     int64  // nano-USD for each million of m, all answers together
+	PerMTok     int64  // nano-USD for each million of m, all answers and tries together
 	Tier        string // the service tier that was priced, "" for the standard one
 }
 
@@ -70,7 +71,7 @@ func (s *Service) route(c *Case) ([]Candidate, error) {
 		order[i] = places[i].deployment
 	}
 	for i := range places {
-		candidates[i] = candidate(places[i:], order[i:], usage)
+		candidates[i] = candidate(places[i:], order[i:], usage, c.attempts())
 	}
 	return candidates, nil
 }
@@ -155,10 +156,10 @@ func (s *Service) places(c *Case, deployments []*registry.Deployment, usage llm.
 // may fail over to: not one on which the call would count on a budget that is not
 // held here, for what is not held must not be spent. Capacity is the exception; a
 // failover is charged to the second's when it is reported.
-func candidate(places []place, order []*registry.Deployment, usage llm.Ceiling) Candidate {
+func candidate(places []place, order []*registry.Deployment, usage llm.Ceiling, attempts int64) Candidate {
 	first := &places[0]
 	k := Candidate{Deployments: order, Demands: first.demands,
-		Ceiling: Ceiling{Input: usage.Input, OutputExtra: usage.OutputExtra, Answers: usage.N, Tier: usage.Tier}}
+		Ceiling: Ceiling{Attempts: attempts, Input: usage.Input, OutputExtra: usage.OutputExtra, Answers: usage.N, Tier: usage.Tier}}
 	for i := range places {
 		p := &places[i]
 		if !first.covers(p.demands) {
@@ -245,10 +246,18 @@ func spendsMoney(demands []ledger.Demand) bool {
 	})
 }
 
-// amounts fills in what each demand asks, by its unit.
+// attempts is how many tries, each of which may be billed, policy has the hold pay
+// for.
+func (c *Case) attempts() int64 { return max(1, c.Verdict.Attempts) }
+
+// amounts fills in what each demand asks, by its unit. A call that is tried twice is
+// one request.
 func (k *Candidate) amounts() {
 	for i := range k.Demands {
 		d, ceiling := &k.Demands[i], k.Ceiling
+		ceiling.Input *= ceiling.Attempts
+		ceiling.OutputExtra *= ceiling.Attempts
+		ceiling.Answers *= ceiling.Attempts
 		switch d.Budget.Unit {
 		case journal.UnitUSD:
 			d.Base, d.PerMTok = ceiling.Base, ceiling.PerMTok

@@ -92,6 +92,7 @@ type Parts struct {
 	Names    Names
 	Signer   ledger.Signer
 	Health   Health   // nil: all are healthy
+	Learn    Learner  // from reports of tries; nil: nobody
 	Guard    Guard    // nil: nothing is looked for in prompts, and no verdict may redact
 	Observe  Observer // nil: nobody watches
 	Now      func() time.Time
@@ -109,6 +110,7 @@ type Service struct {
 	names    Names
 	signer   ledger.Signer
 	health   Health
+	learner  Learner
 	guard    Guard
 	kinds    []string // that the guard finds
 	observe  Observer
@@ -124,7 +126,7 @@ type Service struct {
 func New(config Config, p Parts) *Service {
 	s := &Service{
 		config: config, registry: p.Registry, hasher: p.Hasher, policy: p.Policy, ledger: p.Ledger,
-		recorder: p.Recorder, names: p.Names, signer: p.Signer, health: p.Health, guard: p.Guard, observe: p.Observe,
+		recorder: p.Recorder, names: p.Names, signer: p.Signer, health: p.Health, learner: p.Learn, guard: p.Guard, observe: p.Observe,
 		now: p.Now, newID: newID, log: p.Log, calls: newCalls(config.MaxCalls),
 	}
 	if s.observe == nil {

@@ -31,6 +31,7 @@ func (s *Service) Settle(ctx context.Context, r Report) (Settled, error) {
 	if prior, ok := s.prior(k, bill.rank); ok {
 		return prior, nil
 	}
+	s.learn(k, r)
 	if len(k.parts) == 0 {
 		return s.note(k, bill)
 	}

@@ -317,18 +317,23 @@ func (st *stage) report(t *testing.T, r report) map[string]any {
 	if r.Seen != nil {
 		rep.SeenOutputTokens = *r.Seen
 	}
+	if r.SeenInput != nil {
+		rep.SeenInput = tokens(r.SeenInput)
+	}
 	if r.Of > 0 {
 		rep.Token = st.answers[r.Of-1].Plan.ReportToken
 	}
-	if u := r.Usage; u != nil {
-		rep.Usage = &journal.Tokens{Input: u["input"], Cached: u["cached"], CacheWrite: u["cache_write"], CacheWriteLong: u["cache_write_long"],
-			Output: u["output"], Reasoning: u["reasoning"]}
+	if r.Usage != nil {
+		rep.Usage = tokens(r.Usage)
 	}
 	if r.Provider != "" {
 		rep.ProviderUsage = []byte(r.Provider)
 	}
 	for _, d := range r.Failed {
 		rep.Attempts = append(rep.Attempts, decision.ReportedAttempt{Deployment: d, Status: 429, Outcome: journal.OutcomeFailed})
+	}
+	for _, d := range r.Broke {
+		rep.Attempts = append(rep.Attempts, decision.ReportedAttempt{Deployment: d, Outcome: journal.OutcomeAborted})
 	}
 	settled, err := st.service.Settle(t.Context(), rep)
 	var refused *decision.ReportError
@@ -340,6 +345,11 @@ func (st *stage) report(t *testing.T, r report) map[string]any {
 	}
 	return map[string]any{"charged": registry.FormatUSD(settled.ChargedNanoUSD), "released": registry.FormatUSD(settled.ReleasedNanoUSD),
 		"repeated": settled.Repeated, "settled": settled.Settled, "over_hold": settled.OverHold}
+}
+
+func tokens(u map[string]int64) *journal.Tokens {
+	return &journal.Tokens{Input: u["input"], Cached: u["cached"], CacheWrite: u["cache_write"], CacheWriteLong: u["cache_write_long"],
+		Output: u["output"], Reasoning: u["reasoning"]}
 }
 
 // describe flattens an answer. What is not said is not there.
@@ -376,7 +386,7 @@ func describe(a decision.Answer) map[string]any {
 			to = append(to, d.Name)
 		}
 		m["deployments"], m["held"], m["max_output"] = to, registry.FormatUSD(p.Hold.NanoUSD), int(p.Hold.MaxOutputTokens)
-		m["held_tokens"] = int(p.Hold.Tokens)
+		m["held_tokens"], m["attempts"] = int(p.Hold.Tokens), p.Hold.Attempts
 		if p.Body != nil {
 			m["body"] = string(p.Body)
 			m["model_at"] = string(p.Body[p.ModelSpan[0]:p.ModelSpan[1]])

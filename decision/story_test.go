@@ -67,10 +67,12 @@ type report struct {
 	Provider       string // provider_usage, as the provider wrote it
 	Tier           string
 	Rank           int
-	Seen           *int64 // output tokens seen; nil: unknown
+	Seen           *int64           // output tokens seen; nil: unknown
+	SeenInput      map[string]int64 `yaml:"seen_input"`
 	TTFT           int64
 	Status         int
-	Failed         []string // deployments tried before
+	Failed         []string // deployments that turned it away before
+	Broke          []string // deployments tried before that, whose answer broke off
 }
 
 // No goroutine of the room outlives what started it.

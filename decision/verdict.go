@@ -9,6 +9,7 @@ type Verdict struct {
 	Deployments []string // allowed, in order; every other one is refused
 	Model       string   // substituted for the one asked; "" keeps it
 	MaxOutput   int64    // clamp; 0: none
+	Attempts    int64    // tries, each of which may be billed, that the hold pays for; 0: one
 	AllowClamp  bool     // whether a call that fits only in part may be clamped
 	Redact      []string // kinds of finding to remove
 	Capture     string   // none, hash, redacted, full

@@ -12,7 +12,7 @@ import (
 // whether each is a set that rules add to (`contains`) or one value. That these
 // are all is a test.
 var openings = map[string]bool{
-	"deny": true, "refuse": true, "prefer": true, "max_output": true, "redact": true,
+	"deny": true, "refuse": true, "prefer": true, "max_output": true, "attempts": true, "redact": true,
 	"no_clamp": false, "capture": false, "tags": false,
 }
 

@@ -35,7 +35,9 @@ func documentOf(result *ast.Term) (verdictDocument, error) {
 		case "model":
 			d.Model, err = readText(at, value, maxText)
 		case "max_output":
-			d.MaxOutput, err = readNumber(at, value, maxOutput)
+			d.MaxOutput, err = readNumber(at, value, 0, maxOutput)
+		case "attempts":
+			d.Attempts, err = readNumber(at, value, 1, maxAttempts)
 		case "allow_clamp":
 			d.AllowClamp, err = readTruth(at, value)
 		case "redact":
@@ -181,14 +183,14 @@ func readTruth(at string, value *ast.Term) (bool, error) {
 	return bool(truth), nil
 }
 
-func readNumber(at string, value *ast.Term, most int64) (int64, error) {
+func readNumber(at string, value *ast.Term, least, most int64) (int64, error) {
 	number, ok := value.Value.(ast.Number)
 	if !ok {
 		return 0, wants(at, "a whole number", value)
 	}
 	n, ok := number.Int64()
-	if !ok || n < 0 || n > most {
-		return 0, fmt.Errorf("%s: want a whole number from 0 to %d, got %s", at, most, clip(number.String()))
+	if !ok || n < least || n > most {
+		return 0, fmt.Errorf("%s: want a whole number from %d to %d, got %s", at, least, most, clip(number.String()))
 	}
 	return n, nil
 }

@@ -22,40 +22,40 @@ func TestVerdicts(t *testing.T) {
 		want   decision.Verdict // without Raw and Revision
 	}{
 		"the default policy routes": {
-			want: decision.Verdict{Allow: true, AllowClamp: true, Capture: "none", Deployments: []string{"ptu", "paygo", "us"}},
+			want: decision.Verdict{Allow: true, AllowClamp: true, Capture: "none", Attempts: 1, Deployments: []string{"ptu", "paygo", "us"}},
 		},
 		"a model the app was not given": {
 			call: func(f *decision.Facts) { f.App.Models = []string{"gpt-4o-mini"} },
-			want: decision.Verdict{AllowClamp: true, Capture: "none", Deployments: []string{"ptu", "paygo", "us"},
+			want: decision.Verdict{AllowClamp: true, Capture: "none", Attempts: 1, Deployments: []string{"ptu", "paygo", "us"},
 				Reasons: []decision.Reason{{Code: decision.ModelNotAllowed, Message: `this app may not call model "gpt-4o"`}}},
 		},
 		"regions keep some deployments": {
 			call: func(f *decision.Facts) { f.Tenant.Regions = []string{"us"} },
-			want: decision.Verdict{Allow: true, AllowClamp: true, Capture: "none", Deployments: []string{"us"}},
+			want: decision.Verdict{Allow: true, AllowClamp: true, Capture: "none", Attempts: 1, Deployments: []string{"us"}},
 		},
 		"regions keep none": {
 			call: func(f *decision.Facts) { f.Tenant.Regions = []string{"ch"} },
-			want: decision.Verdict{AllowClamp: true, Capture: "none", Reasons: []decision.Reason{{Code: decision.Residency,
+			want: decision.Verdict{AllowClamp: true, Capture: "none", Attempts: 1, Reasons: []decision.Reason{{Code: decision.Residency,
 				Message: `no deployment of model "gpt-4o" is in a region open to this tenant: ch`}}},
 		},
 		"a reason of its own": {
 			folder: custom(`deny contains {"code": "finance_freeze", "message": "finance stopped spending in March"} if input.principal.tenant == "acme"`),
-			want: decision.Verdict{AllowClamp: true, Capture: "none", Deployments: []string{"ptu", "paygo", "us"},
+			want: decision.Verdict{AllowClamp: true, Capture: "none", Attempts: 1, Deployments: []string{"ptu", "paygo", "us"},
 				Reasons: []decision.Reason{{Code: decision.PolicyDenied, Message: "finance_freeze: finance stopped spending in March"}}},
 		},
 		"a reason of its own that says no more": {
 			folder: custom(`deny contains {"code": "finance_freeze"} if input.principal.tenant == "acme"`),
-			want: decision.Verdict{AllowClamp: true, Capture: "none", Deployments: []string{"ptu", "paygo", "us"},
+			want: decision.Verdict{AllowClamp: true, Capture: "none", Attempts: 1, Deployments: []string{"ptu", "paygo", "us"},
 				Reasons: []decision.Reason{{Code: decision.PolicyDenied, Message: "finance_freeze"}}},
 		},
 		"a code that only the ledger can speak": {
 			folder: custom(`deny contains {"code": "budget_exhausted", "message": "no"}`),
-			want: decision.Verdict{AllowClamp: true, Capture: "none", Deployments: []string{"ptu", "paygo", "us"},
+			want: decision.Verdict{AllowClamp: true, Capture: "none", Attempts: 1, Deployments: []string{"ptu", "paygo", "us"},
 				Reasons: []decision.Reason{{Code: decision.PolicyDenied, Message: "budget_exhausted: no"}}},
 		},
 		"a code of the closed set": {
 			folder: custom(`deny contains {"code": "killed", "message": "stopped by ops"}`),
-			want: decision.Verdict{AllowClamp: true, Capture: "none", Deployments: []string{"ptu", "paygo", "us"},
+			want: decision.Verdict{AllowClamp: true, Capture: "none", Attempts: 1, Deployments: []string{"ptu", "paygo", "us"},
 				Reasons: []decision.Reason{{Code: decision.Killed, Message: "stopped by ops"}}},
 		},
 		"everything that can be added": {
@@ -64,13 +64,15 @@ refuse contains "ptu"
 prefer contains "us"
 max_output contains 900
 max_output contains 300 if input.request.stream == false
+attempts contains 2
+attempts contains 3 if input.principal.app == "helpdesk"
 no_clamp if input.principal.app == "helpdesk"
 redact contains "email"
 capture := "hash"
 tags.reviewed := "yes"
 tags[name] := value if { name := "team"; value := input.principal.team }`),
 			want: decision.Verdict{Allow: true, Deployments: []string{"us", "paygo"}, MaxOutput: 300, Redact: []string{"email"},
-				Capture: "hash", Tags: map[string]string{"reviewed": "yes", "team": "support"}},
+				Capture: "hash", Attempts: 3, Tags: map[string]string{"reviewed": "yes", "team": "support"}},
 		},
 		"a data file beside the rules": {
 			folder: map[string]string{
@@ -80,29 +82,29 @@ tags[name] := value if { name := "team"; value := input.principal.team }`),
 				"README.md":         "not policy",
 				".hidden/more.rego": "package broken {",
 			},
-			want: decision.Verdict{AllowClamp: true, Capture: "none", Deployments: []string{"ptu", "paygo", "us"},
+			want: decision.Verdict{AllowClamp: true, Capture: "none", Attempts: 1, Deployments: []string{"ptu", "paygo", "us"},
 				Reasons: []decision.Reason{{Code: decision.PolicyDenied, Message: "banned: see ticket 12"}}},
 		},
 		"a folder that replaces the default": {
 			folder: replacing(`verdict := {"allow": true, "deployments": ["us"]} if input.principal.tenant == "acme"`),
-			want:   decision.Verdict{Allow: true, Capture: "none", Deployments: []string{"us"}},
+			want:   decision.Verdict{Allow: true, Capture: "none", Attempts: 1, Deployments: []string{"us"}},
 		},
 		"a replacement made of parts": {
 			folder: replacing("verdict.allow := false\n\nverdict.reasons := deny\n\ndeny contains {\"code\": c} if some c in [\"b\", \"a\"]"),
-			want: decision.Verdict{Capture: "none", Reasons: []decision.Reason{
+			want: decision.Verdict{Capture: "none", Attempts: 1, Reasons: []decision.Reason{
 				{Code: decision.PolicyDenied, Message: "a"}, {Code: decision.PolicyDenied, Message: "b"}}},
 		},
 		"a denial without a reason": {
 			folder: replacing(`verdict := {"allow": false}`),
-			want:   decision.Verdict{Capture: "none", Reasons: []decision.Reason{{Code: decision.PolicyDenied, Message: "denied by policy"}}},
+			want:   decision.Verdict{Capture: "none", Attempts: 1, Reasons: []decision.Reason{{Code: decision.PolicyDenied, Message: "denied by policy"}}},
 		},
 		"another model, with its own deployments": {
 			folder: replacing(`verdict := {"allow": true, "model": "gpt-4o-mini", "deployments": ["mini"]}`),
-			want:   decision.Verdict{Allow: true, Capture: "none", Model: "gpt-4o-mini", Deployments: []string{"mini"}},
+			want:   decision.Verdict{Allow: true, Capture: "none", Attempts: 1, Model: "gpt-4o-mini", Deployments: []string{"mini"}},
 		},
 		"nothing was offered": {
 			call: func(f *decision.Facts) { f.Deployments = nil },
-			want: decision.Verdict{Allow: true, AllowClamp: true, Capture: "none"},
+			want: decision.Verdict{Allow: true, AllowClamp: true, Capture: "none", Attempts: 1},
 		},
 	}
 	for name, story := range stories {
@@ -160,6 +162,8 @@ func TestWhatDoesNotComeOutIsAnError(t *testing.T) {
 		"half a token":                            {custom(`max_output contains 1.5`), "verdict.max_output: want a whole number"},
 		"fewer tokens than none":                  {custom(`max_output contains -1`), "verdict.max_output: want a whole number"},
 		"more tokens than can be counted":         {custom(`max_output contains 1e30`), "verdict.max_output: want a whole number"},
+		"no try at all":                           {replacing(`verdict := {"allow": false, "attempts": 0}`), "verdict.attempts: want a whole number from 1 to 3, got 0"},
+		"more tries than are sensible":            {custom(`attempts contains 4`), "verdict.attempts: want a whole number from 1 to 3, got 4"},
 		"a capture that does not exist":           {custom(`capture := "all"`), `verdict.capture: "all" is none of`},
 		"a tag that is a number":                  {custom(`tags.cost := 5`), `verdict.tags["cost"]: want a string, got number`},
 		"a message without end":                   {custom(`deny contains {"code": "x", "message": concat("", [s | some _ in numbers.range(1, 5000); s := "no"])}`), "verdict.reasons[0].message: has 10000 characters"},

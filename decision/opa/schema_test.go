@@ -195,6 +195,7 @@ func someVerdict(t *rapid.T) any {
 		"deployments": texts,
 		"model":       text,
 		"max_output":  rapid.SampledFrom([]any{0, 5, -1, 1.5, maxOutput, maxOutput + 1, 1e300, "5", nil}),
+		"attempts":    rapid.SampledFrom([]any{0, 1, 3, 4, -1, 1.5, "1", nil}),
 		"allow_clamp": rapid.SampledFrom([]any{true, false, 1}),
 		"redact":      texts,
 		"capture":     text,

@@ -21,6 +21,7 @@ const (
 	maxTags        = 64
 	maxText        = 256
 	maxOutput      = 1<<31 - 1
+	maxAttempts    = 3
 	// verdictBytes bounds the verdict as JSON: what is within the bounds of its
 	// fields can still be too much for one entry of the journal.
 	verdictBytes = 64 << 10
@@ -34,6 +35,7 @@ type verdictDocument struct {
 	Deployments []string          `json:"deployments,omitempty"`
 	Model       string            `json:"model,omitempty"`
 	MaxOutput   int64             `json:"max_output,omitempty"`
+	Attempts    int64             `json:"attempts,omitempty"`
 	AllowClamp  bool              `json:"allow_clamp,omitempty"`
 	Redact      []string          `json:"redact,omitempty"`
 	Capture     string            `json:"capture,omitempty"`
@@ -73,11 +75,12 @@ func verdictOf(result *ast.Term, facts *decision.Facts) (decision.Verdict, error
 	}
 	v := decision.Verdict{
 		Allow: doc.Allow, Reasons: doc.reasons(), Deployments: doc.Deployments, Model: doc.Model, MaxOutput: doc.MaxOutput,
-		AllowClamp: doc.AllowClamp, Redact: doc.Redact, Capture: doc.Capture, Tags: doc.Tags, Raw: raw,
+		Attempts: doc.Attempts, AllowClamp: doc.AllowClamp, Redact: doc.Redact, Capture: doc.Capture, Tags: doc.Tags, Raw: raw,
 	}
 	if v.Capture == "" {
 		v.Capture = "none"
 	}
+	v.Attempts = max(1, v.Attempts)
 	return v, nil
 }
 

@@ -23,6 +23,7 @@ verdict := {
 	"reasons": reasons,
 	"deployments": deployments,
 	"max_output": max_output,
+	"attempts": attempts,
 	"allow_clamp": allow_clamp,
 	"redact": [kind | some kind in custom.redact],
 	"capture": capture,
@@ -91,6 +92,12 @@ deployments := [key[4] | some key in order]
 default max_output := 0
 
 max_output := min(custom.max_output) if count(custom.max_output) > 0
+
+# How many tries, each of which may be billed, are paid for in advance: with more than
+# one a call may be tried again after a time-out. Of several numbers the largest stands.
+default attempts := 1
+
+attempts := max(custom.attempts) if count(custom.attempts) > 0
 
 # A call that its budgets can pay in part is let through with a smaller output
 # limit, unless you say otherwise.

@@ -55,7 +55,7 @@ test_what_is_down_comes_last if {
 test_nothing_is_said_beyond_the_route if {
 	verdict := judged(call, {})
 	object.remove(verdict, ["allow", "deployments"]) == {
-		"reasons": [], "max_output": 0, "allow_clamp": true,
+		"reasons": [], "max_output": 0, "attempts": 1, "allow_clamp": true,
 		"redact": [], "capture": "none", "tags": {},
 	}
 }
@@ -128,6 +128,11 @@ test_your_smallest_limit_stands if {
 test_no_limit_said_is_none if {
 	verdict := judged(call, {"max_output": set()})
 	verdict.max_output == 0
+}
+
+test_your_largest_number_of_tries_stands if {
+	judged(call, {"attempts": {2, 3}}).attempts == 3
+	judged(call, {"attempts": set()}).attempts == 1
 }
 
 test_the_rest_of_yours_is_passed_on if {
