@@ -61,12 +61,13 @@ func (w *watcher) run(ctx context.Context) error {
 // missing is looked for once more after a while: programs that save a file by
 // moving the old one away leave a gap, and polling may look right into it.
 func (w *watcher) look(ctx context.Context) {
-	w.watch() // before reading, so that what changes from here on is an event
+	w.watch() // before reading, each time, so that what changes from here on is an event
 	seen := readFolder(w.c.dir)
 	if seen.missing(w.c.current.Load().files) {
 		if !w.rest(ctx) {
 			return
 		}
+		w.watch() // what was missing may have been the folder, and is there now
 		seen = readFolder(w.c.dir)
 	}
 	w.c.take(seen)
