@@ -51,14 +51,15 @@ func Plan() decision.Answer {
 	azure := &registry.Provider{Name: "azure-weu", Kind: registry.ProviderAzureOpenAI, BaseURL: "https://contoso.openai.azure.com", APIVersion: "2024-10-21"}
 	return decision.Answer{
 		DecisionID: "d-1", CallID: "c-1", Dialect: llm.OpenAI, PolicyRevision: "p-7", RegistryVersion: 17,
-		Changes: []decision.Change{decision.Clamped},
+		Changes:  []decision.Change{decision.Clamped},
+		Findings: []decision.Finding{{Kind: "email", At: [2]int{17, 31}, Where: "messages[0].content"}},
 		Plan: &decision.Plan{
 			Deployments: []*registry.Deployment{
 				{Name: "gpt-4o-ptu", Provider: "azure-weu", Model: "gpt-4o", UpstreamModel: "gpt-4o-prod", ProviderRef: azure},
 				{Name: "gpt-4o-paygo", Provider: "azure-weu", Model: "gpt-4o", UpstreamModel: "gpt-4o-std", ProviderRef: azure},
 			},
 			Body: []byte(`{"model":"gpt-4o","max_tokens":1024}`), ModelSpan: [2]int{10, 16},
-			Hold:        decision.Hold{NanoUSD: 12_340_000, Tokens: 1864, MaxOutputTokens: 1024, ExpiresAt: time.Date(2026, 3, 1, 12, 0, 0, 5000, time.UTC)},
+			Hold:        decision.Hold{NanoUSD: 12_340_000, Tokens: 1864, MaxOutputTokens: 1024, Attempts: 2, ExpiresAt: time.Date(2026, 3, 1, 12, 0, 0, 5000, time.UTC)},
 			ReportToken: "token", Budget: &decision.BudgetLeft{Name: "acme-month", Unit: "usd", Left: "12.5"},
 		},
 	}

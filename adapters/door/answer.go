@@ -33,6 +33,15 @@ type Answer struct {
 	// ModelSpan is where the caller's model stands in the body as it was sent;
 	// nil when the body is replaced or the path names the model.
 	ModelSpan *[2]int `json:"model_span,omitzero"`
+	// Findings are what was found in the prompt, whether or not it was removed.
+	Findings []Finding `json:"findings,omitzero"`
+}
+
+// Finding is one thing that was found in the caller's prompt, never the thing itself.
+type Finding struct {
+	Kind  string `json:"kind"`
+	At    [2]int `json:"at"`    // bytes of the caller's body, before anything in it was replaced
+	Where string `json:"where"` // the key path; names of the caller's own are *
 }
 
 // Deployment is one place the call may go.
@@ -102,6 +111,8 @@ type Hold struct {
 	Tokens          int64     `json:"tokens"`
 	MaxOutputTokens int64     `json:"max_output_tokens"`
 	ExpiresAt       time.Time `json:"expires_at,omitzero"`
+	// Attempts is how many tries it pays for that may each have been billed.
+	Attempts int `json:"attempts,omitzero"`
 }
 
 // Render spells an answer to a question.
@@ -116,6 +127,9 @@ func Render(req *decision.Request, a *decision.Answer) Answer {
 	}
 	for _, w := range a.Warnings {
 		out.Warnings = append(out.Warnings, newReason(w))
+	}
+	for _, f := range a.Findings {
+		out.Findings = append(out.Findings, Finding(f))
 	}
 	switch {
 	case a.Refusal != nil:
@@ -151,7 +165,7 @@ func plan(out *Answer, req *decision.Request, a *decision.Answer) {
 	}
 	out.Hold = &Hold{
 		USD: registry.FormatUSD(p.Hold.NanoUSD), Tokens: p.Hold.Tokens,
-		MaxOutputTokens: p.Hold.MaxOutputTokens, ExpiresAt: utc(p.Hold.ExpiresAt),
+		MaxOutputTokens: p.Hold.MaxOutputTokens, ExpiresAt: utc(p.Hold.ExpiresAt), Attempts: p.Hold.Attempts,
 	}
 	out.ReportToken = p.ReportToken
 	out.CallerHeaders = map[string]string{headerDecision: a.DecisionID}

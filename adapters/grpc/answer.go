@@ -23,6 +23,9 @@ func answer(a *door.Answer) *decisionv1.DecideResponse {
 			UpstreamModel: d.UpstreamModel, Scheme: d.Scheme,
 		})
 	}
+	for _, f := range a.Findings {
+		m.Findings = append(m.Findings, &decisionv1.Finding{Kind: f.Kind, At: span(&f.At), Where: f.Where})
+	}
 	if r := a.Request; r != nil {
 		m.Request = &decisionv1.ReplacedRequest{Body: r.Bytes(), ModelSpan: span(r.ModelSpan)}
 	}
@@ -30,7 +33,7 @@ func answer(a *door.Answer) *decisionv1.DecideResponse {
 		m.Response = &decisionv1.CallerResponse{Status: int32(r.Status), Headers: r.Headers, Body: r.Bytes()}
 	}
 	if h := a.Hold; h != nil {
-		m.Hold = &decisionv1.Hold{Usd: h.USD, Tokens: h.Tokens, MaxOutputTokens: h.MaxOutputTokens, ExpiresAt: at(h.ExpiresAt)}
+		m.Hold = &decisionv1.Hold{Usd: h.USD, Tokens: h.Tokens, MaxOutputTokens: h.MaxOutputTokens, ExpiresAt: at(h.ExpiresAt), Attempts: int32(h.Attempts)}
 	}
 	return m
 }

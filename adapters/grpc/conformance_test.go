@@ -130,6 +130,9 @@ func read(m *decisionv1.DecideResponse) *door.Answer {
 		a.Deployments = append(a.Deployments, door.Deployment{Name: d.GetName(), Provider: d.GetProvider(), Kind: d.GetKind(),
 			Host: d.GetHost(), Path: d.GetPath(), UpstreamModel: d.GetUpstreamModel(), Scheme: d.GetScheme()})
 	}
+	for _, f := range m.GetFindings() {
+		a.Findings = append(a.Findings, door.Finding{Kind: f.GetKind(), At: *readSpan(f.GetAt()), Where: f.GetWhere()})
+	}
 	if r := m.GetRequest(); r != nil {
 		a.Request = &door.Replaced{Text: door.NewText(r.GetBody()), ModelSpan: readSpan(r.GetModelSpan())}
 	}
@@ -137,7 +140,7 @@ func read(m *decisionv1.DecideResponse) *door.Answer {
 		a.Response = &door.Response{Status: int(r.GetStatus()), Headers: r.GetHeaders(), Text: door.NewText(r.GetBody())}
 	}
 	if h := m.GetHold(); h != nil {
-		a.Hold = &door.Hold{USD: h.GetUsd(), Tokens: h.GetTokens(), MaxOutputTokens: h.GetMaxOutputTokens()}
+		a.Hold = &door.Hold{USD: h.GetUsd(), Tokens: h.GetTokens(), MaxOutputTokens: h.GetMaxOutputTokens(), Attempts: int(h.GetAttempts())}
 		if h.GetExpiresAt() != nil {
 			a.Hold.ExpiresAt = h.GetExpiresAt().AsTime()
 		}

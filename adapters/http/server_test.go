@@ -68,9 +68,10 @@ func TestAnswerAsTheContractShowsIt(t *testing.T) {
 		`{"name":"gpt-4o-ptu","provider":"azure-weu","kind":"azure-openai","host":"contoso.openai.azure.com","path":"/openai/deployments/gpt-4o-prod/chat/completions?api-version=2024-10-21","upstream_model":"gpt-4o-prod","scheme":"https"},` +
 		`{"name":"gpt-4o-paygo","provider":"azure-weu","kind":"azure-openai","host":"contoso.openai.azure.com","path":"/openai/deployments/gpt-4o-std/chat/completions?api-version=2024-10-21","upstream_model":"gpt-4o-std","scheme":"https"}],` +
 		`"request":{"body":"{\"model\":\"gpt-4o\",\"max_tokens\":1024}","model_span":[10,16]},"reasons":[],` +
-		`"hold":{"usd":"0.01234","tokens":1864,"max_output_tokens":1024,"expires_at":"2026-03-01T12:00:00.000005Z"},` +
+		`"hold":{"usd":"0.01234","tokens":1864,"max_output_tokens":1024,"expires_at":"2026-03-01T12:00:00.000005Z","attempts":2},` +
 		`"report_token":"token","policy_revision":"p-7","registry_version":17,` +
-		`"caller_headers":{"x-signalbox-budget":"acme-month","x-signalbox-budget-left":"12.5","x-signalbox-decision":"d-1"}}` + "\n"
+		`"caller_headers":{"x-signalbox-budget":"acme-month","x-signalbox-budget-left":"12.5","x-signalbox-decision":"d-1"},` +
+		`"findings":[{"kind":"email","at":[17,31],"where":"messages[0].content"}]}` + "\n"
 	if diff := cmp.Diff(want, w.Body.String()); w.Code != 200 || diff != "" {
 		t.Errorf("status %d (-want +got):\n%s", w.Code, diff)
 	}

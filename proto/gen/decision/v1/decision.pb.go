@@ -195,7 +195,10 @@ type DecideResponse struct {
 	CallerHeaders map[string]string `protobuf:"bytes,14,rep,name=caller_headers,json=callerHeaders,proto3" json:"caller_headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Where the caller's model stands in the body as it was sent. Unset when the
 	// body is replaced (then it stands in request) or when the path names the model.
-	ModelSpan     *Span `protobuf:"bytes,15,opt,name=model_span,json=modelSpan,proto3" json:"model_span,omitempty"`
+	ModelSpan *Span `protobuf:"bytes,15,opt,name=model_span,json=modelSpan,proto3" json:"model_span,omitempty"`
+	// What the guards found in the prompt, if anybody wanted to know: the first 256,
+	// whether or not they were removed.
+	Findings      []*Finding `protobuf:"bytes,16,rep,name=findings,proto3" json:"findings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -335,6 +338,76 @@ func (x *DecideResponse) GetModelSpan() *Span {
 	return nil
 }
 
+func (x *DecideResponse) GetFindings() []*Finding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+// Finding is one thing that was found in the caller's prompt, never the thing itself.
+type Finding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// In the caller's body, before anything in it was replaced.
+	At *Span `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	// The key path, messages[1].content for example; names of the caller's own are *.
+	Where         string `protobuf:"bytes,3,opt,name=where,proto3" json:"where,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Finding) Reset() {
+	*x = Finding{}
+	mi := &file_decision_v1_decision_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Finding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Finding) ProtoMessage() {}
+
+func (x *Finding) ProtoReflect() protoreflect.Message {
+	mi := &file_decision_v1_decision_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Finding.ProtoReflect.Descriptor instead.
+func (*Finding) Descriptor() ([]byte, []int) {
+	return file_decision_v1_decision_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Finding) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Finding) GetAt() *Span {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Finding) GetWhere() string {
+	if x != nil {
+		return x.Where
+	}
+	return ""
+}
+
 type Deployment struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -354,7 +427,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_decision_v1_decision_proto_msgTypes[3]
+	mi := &file_decision_v1_decision_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -366,7 +439,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_decision_v1_decision_proto_msgTypes[3]
+	mi := &file_decision_v1_decision_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -379,7 +452,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_decision_v1_decision_proto_rawDescGZIP(), []int{3}
+	return file_decision_v1_decision_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Deployment) GetName() string {
@@ -442,7 +515,7 @@ type ReplacedRequest struct {
 
 func (x *ReplacedRequest) Reset() {
 	*x = ReplacedRequest{}
-	mi := &file_decision_v1_decision_proto_msgTypes[4]
+	mi := &file_decision_v1_decision_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -454,7 +527,7 @@ func (x *ReplacedRequest) String() string {
 func (*ReplacedRequest) ProtoMessage() {}
 
 func (x *ReplacedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_decision_v1_decision_proto_msgTypes[4]
+	mi := &file_decision_v1_decision_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -467,7 +540,7 @@ func (x *ReplacedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplacedRequest.ProtoReflect.Descriptor instead.
 func (*ReplacedRequest) Descriptor() ([]byte, []int) {
-	return file_decision_v1_decision_proto_rawDescGZIP(), []int{4}
+	return file_decision_v1_decision_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ReplacedRequest) GetBody() []byte {
@@ -495,7 +568,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_decision_v1_decision_proto_msgTypes[5]
+	mi := &file_decision_v1_decision_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +580,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_decision_v1_decision_proto_msgTypes[5]
+	mi := &file_decision_v1_decision_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +593,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_decision_v1_decision_proto_rawDescGZIP(), []int{5}
+	return file_decision_v1_decision_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Span) GetStart() int64 {
@@ -548,7 +621,7 @@ type CallerResponse struct {
 
 func (x *CallerResponse) Reset() {
 	*x = CallerResponse{}
-	mi := &file_decision_v1_decision_proto_msgTypes[6]
+	mi := &file_decision_v1_decision_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +633,7 @@ func (x *CallerResponse) String() string {
 func (*CallerResponse) ProtoMessage() {}
 
 func (x *CallerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_decision_v1_decision_proto_msgTypes[6]
+	mi := &file_decision_v1_decision_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +646,7 @@ func (x *CallerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallerResponse.ProtoReflect.Descriptor instead.
 func (*CallerResponse) Descriptor() ([]byte, []int) {
-	return file_decision_v1_decision_proto_rawDescGZIP(), []int{6}
+	return file_decision_v1_decision_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CallerResponse) GetStatus() int32 {
@@ -616,7 +689,7 @@ type Reason struct {
 
 func (x *Reason) Reset() {
 	*x = Reason{}
-	mi := &file_decision_v1_decision_proto_msgTypes[7]
+	mi := &file_decision_v1_decision_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -628,7 +701,7 @@ func (x *Reason) String() string {
 func (*Reason) ProtoMessage() {}
 
 func (x *Reason) ProtoReflect() protoreflect.Message {
-	mi := &file_decision_v1_decision_proto_msgTypes[7]
+	mi := &file_decision_v1_decision_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -641,7 +714,7 @@ func (x *Reason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reason.ProtoReflect.Descriptor instead.
 func (*Reason) Descriptor() ([]byte, []int) {
-	return file_decision_v1_decision_proto_rawDescGZIP(), []int{7}
+	return file_decision_v1_decision_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Reason) GetCode() string {
@@ -713,13 +786,17 @@ type Hold struct {
 	Tokens          int64                  `protobuf:"varint,2,opt,name=tokens,proto3" json:"tokens,omitempty"`
 	MaxOutputTokens int64                  `protobuf:"varint,3,opt,name=max_output_tokens,json=maxOutputTokens,proto3" json:"max_output_tokens,omitempty"`
 	ExpiresAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// How many tries the hold pays for that may each have been billed. A try that
+	// surely cost nothing (it did not connect, or was turned away before its first
+	// byte) is not counted.
+	Attempts      int32 `protobuf:"varint,5,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_decision_v1_decision_proto_msgTypes[8]
+	mi := &file_decision_v1_decision_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -731,7 +808,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_decision_v1_decision_proto_msgTypes[8]
+	mi := &file_decision_v1_decision_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -744,7 +821,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_decision_v1_decision_proto_rawDescGZIP(), []int{8}
+	return file_decision_v1_decision_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Hold) GetUsd() string {
@@ -773,6 +850,13 @@ func (x *Hold) GetExpiresAt() *timestamppb.Timestamp {
 		return x.ExpiresAt
 	}
 	return nil
+}
+
+func (x *Hold) GetAttempts() int32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
 }
 
 type ReportRequest struct {
@@ -806,7 +890,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_decision_v1_decision_proto_msgTypes[9]
+	mi := &file_decision_v1_decision_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -818,7 +902,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_decision_v1_decision_proto_msgTypes[9]
+	mi := &file_decision_v1_decision_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -831,7 +915,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_decision_v1_decision_proto_rawDescGZIP(), []int{9}
+	return file_decision_v1_decision_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ReportRequest) GetReportToken() string {
@@ -945,7 +1029,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_decision_v1_decision_proto_msgTypes[10]
+	mi := &file_decision_v1_decision_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1041,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_decision_v1_decision_proto_msgTypes[10]
+	mi := &file_decision_v1_decision_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1054,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_decision_v1_decision_proto_rawDescGZIP(), []int{10}
+	return file_decision_v1_decision_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Attempt) GetDeployment() string {
@@ -1026,7 +1110,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_decision_v1_decision_proto_msgTypes[11]
+	mi := &file_decision_v1_decision_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1038,7 +1122,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_decision_v1_decision_proto_msgTypes[11]
+	mi := &file_decision_v1_decision_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1051,7 +1135,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_decision_v1_decision_proto_rawDescGZIP(), []int{11}
+	return file_decision_v1_decision_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Usage) GetInputTokens() int64 {
@@ -1119,7 +1203,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_decision_v1_decision_proto_msgTypes[12]
+	mi := &file_decision_v1_decision_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1131,7 +1215,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_decision_v1_decision_proto_msgTypes[12]
+	mi := &file_decision_v1_decision_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1144,7 +1228,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_decision_v1_decision_proto_rawDescGZIP(), []int{12}
+	return file_decision_v1_decision_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ReportResponse) GetSettled() bool {
@@ -1191,7 +1275,7 @@ type Money struct {
 
 func (x *Money) Reset() {
 	*x = Money{}
-	mi := &file_decision_v1_decision_proto_msgTypes[13]
+	mi := &file_decision_v1_decision_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1287,7 @@ func (x *Money) String() string {
 func (*Money) ProtoMessage() {}
 
 func (x *Money) ProtoReflect() protoreflect.Message {
-	mi := &file_decision_v1_decision_proto_msgTypes[13]
+	mi := &file_decision_v1_decision_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1300,7 @@ func (x *Money) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Money.ProtoReflect.Descriptor instead.
 func (*Money) Descriptor() ([]byte, []int) {
-	return file_decision_v1_decision_proto_rawDescGZIP(), []int{13}
+	return file_decision_v1_decision_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Money) GetUsd() string {
@@ -1244,7 +1328,7 @@ const file_decision_v1_decision_proto_rawDesc = "" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x10\n" +
-	"\x0e_body_complete\"\xc1\x06\n" +
+	"\x0e_body_complete\"\xfd\x06\n" +
 	"\x0eDecideResponse\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12\x17\n" +
@@ -1263,10 +1347,15 @@ const file_decision_v1_decision_proto_rawDesc = "" +
 	"\bwarnings\x18\r \x03(\v2\x1d.signalbox.decision.v1.ReasonR\bwarnings\x12_\n" +
 	"\x0ecaller_headers\x18\x0e \x03(\v28.signalbox.decision.v1.DecideResponse.CallerHeadersEntryR\rcallerHeaders\x12:\n" +
 	"\n" +
-	"model_span\x18\x0f \x01(\v2\x1b.signalbox.decision.v1.SpanR\tmodelSpan\x1a@\n" +
+	"model_span\x18\x0f \x01(\v2\x1b.signalbox.decision.v1.SpanR\tmodelSpan\x12:\n" +
+	"\bfindings\x18\x10 \x03(\v2\x1e.signalbox.decision.v1.FindingR\bfindings\x1a@\n" +
 	"\x12CallerHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb7\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"`\n" +
+	"\aFinding\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12+\n" +
+	"\x02at\x18\x02 \x01(\v2\x1b.signalbox.decision.v1.SpanR\x02at\x12\x14\n" +
+	"\x05where\x18\x03 \x01(\tR\x05where\"\xb7\x01\n" +
 	"\n" +
 	"Deployment\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
@@ -1299,13 +1388,14 @@ const file_decision_v1_decision_proto_rawDesc = "" +
 	"\x05spent\x18\x06 \x01(\tR\x05spent\x12\x12\n" +
 	"\x04held\x18\a \x01(\tR\x04held\x12\x14\n" +
 	"\x05asked\x18\b \x01(\tR\x05asked\x127\n" +
-	"\tresets_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\bresetsAt\"\x97\x01\n" +
+	"\tresets_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\bresetsAt\"\xb3\x01\n" +
 	"\x04Hold\x12\x10\n" +
 	"\x03usd\x18\x01 \x01(\tR\x03usd\x12\x16\n" +
 	"\x06tokens\x18\x02 \x01(\x03R\x06tokens\x12*\n" +
 	"\x11max_output_tokens\x18\x03 \x01(\x03R\x0fmaxOutputTokens\x129\n" +
 	"\n" +
-	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x8b\x04\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1a\n" +
+	"\battempts\x18\x05 \x01(\x05R\battempts\"\x8b\x04\n" +
 	"\rReportRequest\x12!\n" +
 	"\freport_token\x18\x01 \x01(\tR\vreportToken\x12\x17\n" +
 	"\acall_id\x18\x02 \x01(\tR\x06callId\x12\x18\n" +
@@ -1372,58 +1462,61 @@ func file_decision_v1_decision_proto_rawDescGZIP() []byte {
 	return file_decision_v1_decision_proto_rawDescData
 }
 
-var file_decision_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_decision_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_decision_v1_decision_proto_goTypes = []any{
 	(*DecideRequest)(nil),         // 0: signalbox.decision.v1.DecideRequest
 	(*CallerRequest)(nil),         // 1: signalbox.decision.v1.CallerRequest
 	(*DecideResponse)(nil),        // 2: signalbox.decision.v1.DecideResponse
-	(*Deployment)(nil),            // 3: signalbox.decision.v1.Deployment
-	(*ReplacedRequest)(nil),       // 4: signalbox.decision.v1.ReplacedRequest
-	(*Span)(nil),                  // 5: signalbox.decision.v1.Span
-	(*CallerResponse)(nil),        // 6: signalbox.decision.v1.CallerResponse
-	(*Reason)(nil),                // 7: signalbox.decision.v1.Reason
-	(*Hold)(nil),                  // 8: signalbox.decision.v1.Hold
-	(*ReportRequest)(nil),         // 9: signalbox.decision.v1.ReportRequest
-	(*Attempt)(nil),               // 10: signalbox.decision.v1.Attempt
-	(*Usage)(nil),                 // 11: signalbox.decision.v1.Usage
-	(*ReportResponse)(nil),        // 12: signalbox.decision.v1.ReportResponse
-	(*Money)(nil),                 // 13: signalbox.decision.v1.Money
-	nil,                           // 14: signalbox.decision.v1.CallerRequest.HeadersEntry
-	nil,                           // 15: signalbox.decision.v1.DecideResponse.CallerHeadersEntry
-	nil,                           // 16: signalbox.decision.v1.CallerResponse.HeadersEntry
-	nil,                           // 17: signalbox.decision.v1.Usage.OtherEntry
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*Finding)(nil),               // 3: signalbox.decision.v1.Finding
+	(*Deployment)(nil),            // 4: signalbox.decision.v1.Deployment
+	(*ReplacedRequest)(nil),       // 5: signalbox.decision.v1.ReplacedRequest
+	(*Span)(nil),                  // 6: signalbox.decision.v1.Span
+	(*CallerResponse)(nil),        // 7: signalbox.decision.v1.CallerResponse
+	(*Reason)(nil),                // 8: signalbox.decision.v1.Reason
+	(*Hold)(nil),                  // 9: signalbox.decision.v1.Hold
+	(*ReportRequest)(nil),         // 10: signalbox.decision.v1.ReportRequest
+	(*Attempt)(nil),               // 11: signalbox.decision.v1.Attempt
+	(*Usage)(nil),                 // 12: signalbox.decision.v1.Usage
+	(*ReportResponse)(nil),        // 13: signalbox.decision.v1.ReportResponse
+	(*Money)(nil),                 // 14: signalbox.decision.v1.Money
+	nil,                           // 15: signalbox.decision.v1.CallerRequest.HeadersEntry
+	nil,                           // 16: signalbox.decision.v1.DecideResponse.CallerHeadersEntry
+	nil,                           // 17: signalbox.decision.v1.CallerResponse.HeadersEntry
+	nil,                           // 18: signalbox.decision.v1.Usage.OtherEntry
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
 }
 var file_decision_v1_decision_proto_depIdxs = []int32{
 	1,  // 0: signalbox.decision.v1.DecideRequest.request:type_name -> signalbox.decision.v1.CallerRequest
-	14, // 1: signalbox.decision.v1.CallerRequest.headers:type_name -> signalbox.decision.v1.CallerRequest.HeadersEntry
-	3,  // 2: signalbox.decision.v1.DecideResponse.deployments:type_name -> signalbox.decision.v1.Deployment
-	4,  // 3: signalbox.decision.v1.DecideResponse.request:type_name -> signalbox.decision.v1.ReplacedRequest
-	6,  // 4: signalbox.decision.v1.DecideResponse.response:type_name -> signalbox.decision.v1.CallerResponse
-	7,  // 5: signalbox.decision.v1.DecideResponse.reasons:type_name -> signalbox.decision.v1.Reason
-	8,  // 6: signalbox.decision.v1.DecideResponse.hold:type_name -> signalbox.decision.v1.Hold
-	7,  // 7: signalbox.decision.v1.DecideResponse.warnings:type_name -> signalbox.decision.v1.Reason
-	15, // 8: signalbox.decision.v1.DecideResponse.caller_headers:type_name -> signalbox.decision.v1.DecideResponse.CallerHeadersEntry
-	5,  // 9: signalbox.decision.v1.DecideResponse.model_span:type_name -> signalbox.decision.v1.Span
-	5,  // 10: signalbox.decision.v1.ReplacedRequest.model_span:type_name -> signalbox.decision.v1.Span
-	16, // 11: signalbox.decision.v1.CallerResponse.headers:type_name -> signalbox.decision.v1.CallerResponse.HeadersEntry
-	18, // 12: signalbox.decision.v1.Reason.resets_at:type_name -> google.protobuf.Timestamp
-	18, // 13: signalbox.decision.v1.Hold.expires_at:type_name -> google.protobuf.Timestamp
-	10, // 14: signalbox.decision.v1.ReportRequest.attempts:type_name -> signalbox.decision.v1.Attempt
-	11, // 15: signalbox.decision.v1.ReportRequest.usage:type_name -> signalbox.decision.v1.Usage
-	11, // 16: signalbox.decision.v1.Attempt.usage:type_name -> signalbox.decision.v1.Usage
-	17, // 17: signalbox.decision.v1.Usage.other:type_name -> signalbox.decision.v1.Usage.OtherEntry
-	13, // 18: signalbox.decision.v1.ReportResponse.charged:type_name -> signalbox.decision.v1.Money
-	13, // 19: signalbox.decision.v1.ReportResponse.released:type_name -> signalbox.decision.v1.Money
-	0,  // 20: signalbox.decision.v1.Decisions.Decide:input_type -> signalbox.decision.v1.DecideRequest
-	9,  // 21: signalbox.decision.v1.Decisions.Report:input_type -> signalbox.decision.v1.ReportRequest
-	2,  // 22: signalbox.decision.v1.Decisions.Decide:output_type -> signalbox.decision.v1.DecideResponse
-	12, // 23: signalbox.decision.v1.Decisions.Report:output_type -> signalbox.decision.v1.ReportResponse
-	22, // [22:24] is the sub-list for method output_type
-	20, // [20:22] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	15, // 1: signalbox.decision.v1.CallerRequest.headers:type_name -> signalbox.decision.v1.CallerRequest.HeadersEntry
+	4,  // 2: signalbox.decision.v1.DecideResponse.deployments:type_name -> signalbox.decision.v1.Deployment
+	5,  // 3: signalbox.decision.v1.DecideResponse.request:type_name -> signalbox.decision.v1.ReplacedRequest
+	7,  // 4: signalbox.decision.v1.DecideResponse.response:type_name -> signalbox.decision.v1.CallerResponse
+	8,  // 5: signalbox.decision.v1.DecideResponse.reasons:type_name -> signalbox.decision.v1.Reason
+	9,  // 6: signalbox.decision.v1.DecideResponse.hold:type_name -> signalbox.decision.v1.Hold
+	8,  // 7: signalbox.decision.v1.DecideResponse.warnings:type_name -> signalbox.decision.v1.Reason
+	16, // 8: signalbox.decision.v1.DecideResponse.caller_headers:type_name -> signalbox.decision.v1.DecideResponse.CallerHeadersEntry
+	6,  // 9: signalbox.decision.v1.DecideResponse.model_span:type_name -> signalbox.decision.v1.Span
+	3,  // 10: signalbox.decision.v1.DecideResponse.findings:type_name -> signalbox.decision.v1.Finding
+	6,  // 11: signalbox.decision.v1.Finding.at:type_name -> signalbox.decision.v1.Span
+	6,  // 12: signalbox.decision.v1.ReplacedRequest.model_span:type_name -> signalbox.decision.v1.Span
+	17, // 13: signalbox.decision.v1.CallerResponse.headers:type_name -> signalbox.decision.v1.CallerResponse.HeadersEntry
+	19, // 14: signalbox.decision.v1.Reason.resets_at:type_name -> google.protobuf.Timestamp
+	19, // 15: signalbox.decision.v1.Hold.expires_at:type_name -> google.protobuf.Timestamp
+	11, // 16: signalbox.decision.v1.ReportRequest.attempts:type_name -> signalbox.decision.v1.Attempt
+	12, // 17: signalbox.decision.v1.ReportRequest.usage:type_name -> signalbox.decision.v1.Usage
+	12, // 18: signalbox.decision.v1.Attempt.usage:type_name -> signalbox.decision.v1.Usage
+	18, // 19: signalbox.decision.v1.Usage.other:type_name -> signalbox.decision.v1.Usage.OtherEntry
+	14, // 20: signalbox.decision.v1.ReportResponse.charged:type_name -> signalbox.decision.v1.Money
+	14, // 21: signalbox.decision.v1.ReportResponse.released:type_name -> signalbox.decision.v1.Money
+	0,  // 22: signalbox.decision.v1.Decisions.Decide:input_type -> signalbox.decision.v1.DecideRequest
+	10, // 23: signalbox.decision.v1.Decisions.Report:input_type -> signalbox.decision.v1.ReportRequest
+	2,  // 24: signalbox.decision.v1.Decisions.Decide:output_type -> signalbox.decision.v1.DecideResponse
+	13, // 25: signalbox.decision.v1.Decisions.Report:output_type -> signalbox.decision.v1.ReportResponse
+	24, // [24:26] is the sub-list for method output_type
+	22, // [22:24] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_decision_v1_decision_proto_init() }
@@ -1432,14 +1525,14 @@ func file_decision_v1_decision_proto_init() {
 		return
 	}
 	file_decision_v1_decision_proto_msgTypes[1].OneofWrappers = []any{}
-	file_decision_v1_decision_proto_msgTypes[9].OneofWrappers = []any{}
+	file_decision_v1_decision_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_decision_v1_decision_proto_rawDesc), len(file_decision_v1_decision_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
