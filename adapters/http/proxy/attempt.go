@@ -62,6 +62,9 @@ func (c *call) try(d *registry.Deployment, to door.Deployment, secret vault.Secr
 	// died before the request was on it; that is no fault of the deployment's.
 	for range 2 {
 		a.resp, a.err = c.once(a, to, secret)
+		if a.err != nil && closedIdle(a.err) {
+			a.sent.Store(false)
+		}
 		if a.err == nil || a.sent.Load() || !a.reused.Load() || a.ctx.Err() != nil {
 			break
 		}
@@ -76,6 +79,12 @@ func (c *call) try(d *registry.Deployment, to door.Deployment, secret vault.Secr
 	c.learn(a)
 	return a
 }
+
+// closedIdle reports whether the provider had closed the connection before our
+// request was put on it: net/http says so only where no answer was waited for when
+// the end came. It has no name for that error; were its words to change, such a call
+// would count as one that may have been billed, as any other that breaks off does.
+func closedIdle(err error) bool { return err.Error() == "http: server closed idle connection" }
 
 func (c *call) once(a *attempt, to door.Deployment, secret vault.Secret) (*http.Response, error) {
 	a.reused.Store(false)

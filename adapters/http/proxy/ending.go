@@ -22,14 +22,14 @@ const (
 // the caller sees it. Whoever has the end may be gone, or ask for what is left of
 // a budget, in the same moment.
 func (p *passage) end(buf []byte, eof bool) {
-	how, report := endComplete, p.timed(journal.OutcomeCompleted)
-	if p.follow.Failed() {
-		how, report.Outcome = endFailed, journal.OutcomeFailed
+	how, outcome := endComplete, journal.OutcomeCompleted
+	switch left, _ := p.hasLeft(); {
+	case left: // and was read to its end all the same
+		how, outcome = endGone, journal.OutcomeAborted
+	case p.follow.Failed():
+		how, outcome = endFailed, journal.OutcomeFailed
 	}
-	if left, _ := p.hasLeft(); left { // and was read to its end all the same
-		how, report.Outcome = endGone, journal.OutcomeAborted
-	}
-	p.settle(report)
+	p.settle(p.timed(outcome))
 	p.pass(p.follow.Release())
 	p.finish(buf, eof)
 	p.ended(how)

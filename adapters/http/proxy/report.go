@@ -13,7 +13,7 @@ import (
 // last try is the call's own; those before it stand in front. Nothing was seen
 // unless somebody says so: unknown is not zero.
 func (c *call) report(outcome journal.Outcome) decision.Report {
-	r := decision.Report{Gateway: Gateway, Outcome: outcome, SeenOutputTokens: -1}
+	r := decision.Report{Gateway: Gateway, Outcome: outcome, SeenOutputTokens: -1, Learnt: true}
 	if c.plan != nil {
 		r.Token = c.plan.ReportToken
 	}
