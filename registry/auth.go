@@ -57,8 +57,7 @@ func (p *Provider) checkAuth() (field string, _ addressProblem, ok bool) {
 	}
 	switch h := p.AuthHeader; {
 	case h == "" && p.AuthPrefix != "":
-		own, _ := p.Auth()
-		return no("auth_prefix", fmt.Sprintf("write auth_header: %s too, or another header", own), "auth_prefix stands without auth_header")
+		return no("auth_prefix", "write auth_header: authorization too, or another header", "auth_prefix stands without auth_header")
 	case h == "":
 		return "", addressProblem{}, true
 	case strings.Trim(h, "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~") != "":

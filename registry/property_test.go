@@ -22,7 +22,8 @@ func drawFile(t *rapid.T) string {
 		fmt.Fprintf(&b, "  - {name: t%d%s}\n", i, pick("tenant", "", ", regions: [eu]", ", tags: {a: b}", ", regions: [us, eu], tags: {a: \"1\", b: x}"))
 	}
 	b.WriteString("models:\n  - {name: m0, dialect: openai, context: 1000, max_output: 100}\n  - {name: m1, dialect: openai, context: 10, max_output: 10, default_max_output: 5, tokenizer: o200k_base}\n")
-	b.WriteString("providers:\n  - {name: p, kind: openai, base_url: \"https://p.example" + pick("slash", "", "/", "/v1") + "\"}\n")
+	b.WriteString("providers:\n  - {name: p, kind: openai, base_url: \"https://p.example" + pick("slash", "", "/", "/v1") + "\"" +
+		pick("auth", "", ", credential: c", ", credential: c, auth_header: X-Key", ", credential: c, auth_header: authorization, auth_prefix: \"Bearer \"") + "}\n")
 	b.WriteString("apps:\n")
 	for i := range tenants {
 		for j := range count("apps", 2) {
