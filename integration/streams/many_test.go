@@ -1,0 +1,200 @@
+package streams_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/signalbox-dev/signalbox/integration/upstream"
+)
+
+const (
+	streams   = 2_000
+	tokens    = 120                    // of each
+	perToken  = 500 * time.Millisecond // so that all are open for most of a minute
+	perStream = 160                    // KiB: what one may cost the process
+)
+
+// 2,000 slow streams at once: the process's memory is flat while they run, no
+// goroutine is left behind them, and all are settled as the provider counted.
+func TestManySlowStreams(t *testing.T) {
+	needs(t, 3*streams) // each has a connection's two ends here, and two in the process
+	l := start(t)
+	pid := l.pid(t)
+	transport := &http.Transport{MaxIdleConnsPerHost: streams}
+	client := &http.Client{Transport: transport}
+	// A first round, so that what the process makes once and keeps is there.
+	l.stream(t, client, 50, time.Millisecond, nil)
+	transport.CloseIdleConnections()
+	base, before := l.quiet(t), rss(t, pid)
+
+	var plateau []int64
+	var most int
+	l.stream(t, client, streams, perToken, func() {
+		w := watchMemory(pid, 250*time.Millisecond)
+		for l.provider.InFlight() == streams {
+			if n, err := l.goroutines(t); err == nil {
+				most = max(most, n)
+			}
+			time.Sleep(time.Second)
+		}
+		plateau = w.end()
+	})
+	transport.CloseIdleConnections()
+	checkPlateau(t, before, plateau)
+
+	eventually(t, "no goroutine is left", func() error {
+		n, err := l.goroutines(t)
+		if err == nil && n > base {
+			err = fmt.Errorf("%d, and %d before", n, base)
+		}
+		return err
+	})
+	after := rss(t, pid)
+	l.settledAsBilled(t, streams+50)
+	t.Logf("memory: %d MiB before, %d MiB at the plateau (%d KiB a stream), %d MiB after; goroutines: %d before, %d at the plateau, %d after",
+		before>>10, median(plateau)>>10, (median(plateau)-before)/streams, after>>10, base, most, base)
+}
+
+// checkPlateau holds what a stream costs, and that it does not cost more the longer
+// it lasts.
+func checkPlateau(t *testing.T, before int64, plateau []int64) {
+	t.Helper()
+	if len(plateau) < 40 {
+		t.Fatalf("all %d streams were open for %d samples of a quarter of a second; too few to tell", streams, len(plateau))
+	}
+	first, second := median(plateau[:len(plateau)/2]), median(plateau[len(plateau)/2:])
+	if second > first+first/20 {
+		t.Errorf("memory grew from %d to %d KiB while the same streams ran", first, second)
+	}
+	if each := (slices.Max(plateau) - before) / streams; each > perStream {
+		t.Errorf("a stream costs %d KiB; want at most %d", each, perStream)
+	}
+}
+
+// stream opens so many streams at once, half of them in each dialect, and reads
+// all to their ends; meanwhile runs as soon as all are open.
+func (l *line) stream(t *testing.T, client *http.Client, n int, perToken time.Duration, meanwhile func()) {
+	t.Helper()
+	var begun atomic.Int64
+	group, gctx := errgroup.WithContext(ctx(t))
+	for i := range n {
+		group.Go(func() error {
+			for begun.Load() < int64(i-100) { // a hundred knock at once, and not all
+				if gctx.Err() != nil {
+					return gctx.Err()
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			return l.readOne(gctx, client, i, perToken, func() { begun.Add(1) })
+		})
+	}
+	if meanwhile != nil {
+		for l.provider.InFlight() < n && gctx.Err() == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if gctx.Err() == nil {
+			meanwhile()
+		}
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// readOne reads one stream to its end; begun is called when its head is there.
+func (l *line) readOne(ctx context.Context, client *http.Client, i int, perToken time.Duration, begun func()) error {
+	path, end := "/v1/chat/completions", "data: [DONE]"
+	body := fmt.Sprintf(`{"model":"gpt-seen","stream":true,"max_tokens":%d,"messages":[{"role":"user","content":"Stream %d"}]}`, 2*tokens, i)
+	if i%2 == 1 {
+		path, end = "/v1/messages", "event: message_stop"
+		body = strings.Replace(body, "gpt-seen", "claude-seen", 1)
+	}
+	resp, err := l.post(ctx, client, path, body, upstream.HeaderOutput, fmt.Sprint(tokens), upstream.HeaderChunkDelay, perToken.String())
+	begun()
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	ended := false
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		ended = ended || lines.Text() == end
+	}
+	if err := lines.Err(); err != nil || !ended {
+		return fmt.Errorf("stream %d ended early: %v", i, err)
+	}
+	return nil
+}
+
+// post sends a call with the application's key and gives its answer's head, which
+// must be a success.
+func (l *line) post(ctx context.Context, client *http.Client, path, body string, headers ...string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.URL()+path, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+l.key)
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		resp.Body.Close()
+		return nil, fmt.Errorf("%s answered %d", path, resp.StatusCode)
+	}
+	return resp, nil
+}
+
+// settledAsBilled waits until ClickHouse has these calls, with the provider's own
+// counts, and checks that the books have charged the same and hold nothing.
+func (l *line) settledAsBilled(t *testing.T, calls int) {
+	t.Helper()
+	var charged int64
+	for model, b := range l.provider.BilledByModel() {
+		charged += cost(b.Input, b.Output)
+		eventually(t, "ClickHouse's counts of "+model, func() error {
+			for column, want := range map[string]int64{"sum(input_tokens)": b.Input, "sum(output_tokens)": b.Output,
+				"sum(charged_nano_usd)": cost(b.Input, b.Output), "countIf(source != 'stream')": 0} {
+				n, err := l.number(t, "SELECT "+column+" FROM usage WHERE deployment = '"+model+"'")
+				if err != nil {
+					return err
+				}
+				if n != want {
+					return fmt.Errorf("%s is %d; want %d", column, n, want)
+				}
+			}
+			return nil
+		})
+	}
+	if n, err := l.number(t, "SELECT uniqExact(decision_id) FROM usage"); err != nil || n != int64(calls) {
+		t.Errorf("%v: %d calls are settled; want %d", err, n, calls)
+	}
+	l.balanced(t, charged)
+}
+
+func rss(t *testing.T, pid int) int64 {
+	t.Helper()
+	kib, err := memory(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kib
+}
+
+func median(samples []int64) int64 {
+	sorted := slices.Sorted(slices.Values(samples))
+	return sorted[len(sorted)/2]
+}
