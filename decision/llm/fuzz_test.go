@@ -3,6 +3,7 @@ package llm_test
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -107,14 +108,23 @@ func differential(t interface{ Fatalf(string, ...any) }, route llm.Route, body [
 func checkTexts(t interface{ Fatalf(string, ...any) }, a *llm.Ask) {
 	for text := range a.PromptTexts() {
 		value, offsets := text.Value(a.Body)
+		quoted, inset := a.Body[text.Raw[0]:text.Raw[1]], 1
+		if strings.Contains(text.Where, "arguments") && quoted[0] == '\\' { // a string in a string
+			var inner string
+			if err := json.Unmarshal(slices.Concat([]byte{'"'}, quoted, []byte{'"'}), &inner); err != nil {
+				t.Fatalf("%q: %s: %v", a.Body, text.Where, err)
+			}
+			quoted, inset = []byte(inner), 0
+		}
 		var plain string
-		if err := json.Unmarshal(a.Body[text.Raw[0]:text.Raw[1]], &plain); err != nil || plain != value {
+		if err := json.Unmarshal(quoted, &plain); err != nil || plain != value {
 			t.Fatalf("%q: %s is %q, and %q to us (%v)", a.Body, text.Where, plain, value, err)
 		}
 		if strings.ContainsFunc(text.Where, func(r rune) bool { return r > 'z' || r < '*' }) {
 			t.Fatalf("%q: the caller's text in %q", a.Body, text.Where)
 		}
-		if at, err := offsets.Span(0, len(value)); err != nil || at != [2]int{text.Raw[0] + 1, text.Raw[1] - 1} {
+		at, err := offsets.Span(0, len(value))
+		if err != nil || inset == 1 && at != [2]int{text.Raw[0] + 1, text.Raw[1] - 1} || at[0] <= text.Raw[0] || at[1] >= text.Raw[1] {
 			t.Fatalf("%q: all of %s stands at %v (%v)", a.Body, text.Where, at, err)
 		}
 	}

@@ -101,6 +101,9 @@ func (c *change) redact() {
 	var all []llm.Edit
 	for text := range c.a.PromptTexts() {
 		value, offsets := text.Value(c.a.Body)
+		if strings.Contains(text.Where, "arguments") {
+			continue // JSON in a string has a test of its own
+		}
 		at := c.want.find(text.Raw[0], text.Raw[1])
 		if at == nil || at.value != value {
 			c.fail("%s at %v is %q to a strict decoder", text.Where, text.Raw, value)

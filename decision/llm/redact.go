@@ -1,7 +1,9 @@
 package llm
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -13,23 +15,46 @@ func (t Text) Value(body []byte) (string, Offsets) {
 	if t.Raw[0] < 0 || t.Raw[1] > len(body) || t.Raw[1]-t.Raw[0] < 2 {
 		return "", Offsets{}
 	}
-	quoted := body[t.Raw[0]:t.Raw[1]]
-	o := Offsets{raw: quoted[1 : len(quoted)-1], base: t.Raw[0] + 1}
-	plain := unquote(quoted)
-	o.size, o.escaped = len(plain), len(plain) != len(o.raw)
-	if o.escaped {
-		o.mark()
+	if !t.quoted {
+		plain, o := offsets(body, t.Raw[0]+1, t.Raw[1]-1)
+		return string(plain), Offsets{outer: o}
 	}
-	return string(plain), o
+	quoted, outer := offsets(body, t.Raw[0], t.Raw[1])
+	if len(quoted) < 2 {
+		return "", Offsets{}
+	}
+	plain, inner := offsets(quoted, 1, len(quoted)-1)
+	return string(plain), Offsets{outer: outer, inner: &inner}
 }
 
 // Offsets lead from a text, unescaped, back to the bytes of the body that say it.
 type Offsets struct {
+	outer escapes
+	inner *escapes // of a string in a string; nil: it is none
+}
+
+// escapes lead from what a JSON string says back to its bytes.
+type escapes struct {
 	raw     []byte // between the quotes
-	base    int    // of raw in the body
-	size    int    // of the text
+	base    int    // of raw in what it is part of
+	size    int    // of what it says
 	escaped bool
-	marks   []piece // one for each markEvery bytes of the text: where it stands in the text, and in raw
+	marks   []piece // one for each markEvery bytes of what it says: where that stands, and where in raw
+}
+
+// offsets reads what stands between the quotes of a JSON string.
+func offsets(body []byte, start, end int) ([]byte, escapes) {
+	o := escapes{raw: body[start:end], base: start}
+	plain := o.raw
+	if bytes.IndexByte(o.raw, '\\') >= 0 {
+		quoted := slices.Concat([]byte{'"'}, o.raw, []byte{'"'})
+		plain, _ = jsontext.AppendUnquote(nil, quoted) // the parser has let it through: it cannot fail
+	}
+	o.size, o.escaped = len(plain), len(plain) != len(o.raw)
+	if o.escaped {
+		o.mark()
+	}
+	return plain, o
 }
 
 // markEvery is how much of a text is walked at most to find a place in it. A mark
@@ -37,7 +62,7 @@ type Offsets struct {
 const markEvery = 1 << 10
 
 // mark notes places on the way through the text.
-func (o *Offsets) mark() {
+func (o *escapes) mark() {
 	next, at := markEvery, piece{}
 	for int(at.end) < len(o.raw) {
 		if int(at.start) >= next {
@@ -49,7 +74,7 @@ func (o *Offsets) mark() {
 }
 
 // step goes one character on: an escape, or what one character's bytes are.
-func (o *Offsets) step(at piece) piece {
+func (o *escapes) step(at piece) piece {
 	rest := o.raw[at.end:]
 	if rest[0] == '\\' {
 		size, taken := escape(rest)
@@ -63,6 +88,17 @@ func (o *Offsets) step(at piece) piece {
 // cuts a character in two, since half of one, or half of its escape, cannot be
 // replaced.
 func (o Offsets) Span(start, end int) ([2]int, error) {
+	if o.inner == nil {
+		return o.outer.span(start, end)
+	}
+	at, err := o.inner.span(start, end)
+	if err != nil {
+		return at, err
+	}
+	return o.outer.span(at[0], at[1])
+}
+
+func (o *escapes) span(start, end int) ([2]int, error) {
 	if start < 0 || end < start || end > o.size {
 		return [2]int{}, fmt.Errorf("%d to %d lies outside a text of %d bytes", start, end, o.size)
 	}
@@ -75,7 +111,7 @@ func (o Offsets) Span(start, end int) ([2]int, error) {
 }
 
 // place is where a byte of the text begins in raw; false: inside a character.
-func (o *Offsets) place(n int) (int, bool) {
+func (o *escapes) place(n int) (int, bool) {
 	if !o.escaped {
 		return n, n == len(o.raw) || utf8.RuneStart(o.raw[n])
 	}
@@ -87,7 +123,7 @@ func (o *Offsets) place(n int) (int, bool) {
 }
 
 // before is the last mark that is not behind a place in the text.
-func (o *Offsets) before(n int) piece {
+func (o *escapes) before(n int) piece {
 	low, high := 0, len(o.marks)
 	for low < high {
 		if mid := int(uint(low+high) >> 1); int(o.marks[mid].start) <= n {
@@ -106,7 +142,7 @@ func (o *Offsets) before(n int) piece {
 // ranges of one text, Value's Offsets and Replace do it without reading the text
 // again for each.
 func (a *Ask) Redact(t Text, start, end int, replacement string) (Edit, error) {
-	if t.Raw[0] < 0 || t.Raw[1] > len(a.Body) || t.Raw[1]-t.Raw[0] < 2 || jsontext.Value(a.Body[t.Raw[0]:t.Raw[1]]).Kind() != '"' {
+	if t.Raw[0] < 0 || t.Raw[1] > len(a.Body) || t.Raw[1]-t.Raw[0] < 2 {
 		return Edit{}, fmt.Errorf("redact: %d to %d is no text of the body", t.Raw[0], t.Raw[1])
 	}
 	_, offsets := t.Value(a.Body)
@@ -119,8 +155,17 @@ func (o Offsets) Replace(start, end int, replacement string) (Edit, error) {
 	if err != nil {
 		return Edit{}, fmt.Errorf("redact: %w", err)
 	}
-	quoted := quote(replacement)
-	return Edit{At: at, Text: quoted[1 : len(quoted)-1], Why: "text redacted"}, nil
+	text := escaped(replacement)
+	if o.inner != nil {
+		text = escaped(string(text))
+	}
+	return Edit{At: at, Text: text, Why: "text redacted"}, nil
+}
+
+// escaped is a text as it stands between the quotes of a JSON string.
+func escaped(text string) []byte {
+	quoted := quote(text)
+	return quoted[1 : len(quoted)-1]
 }
 
 // Grow raises the bounds of the prompt by what edits of its texts may add, for a

@@ -3,12 +3,17 @@ package llm
 import (
 	"iter"
 	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Text is one string of the prompt that a person or a tool wrote.
 type Text struct {
 	Where string // the key path: messages[2].content[0].text; names of the caller's own are *
 	Raw   [2]int // the JSON string in Body, with its quotes
+	// quoted: it is a string of JSON that is itself a string, as the arguments of a
+	// tool's call are; Raw spans it with its quotes as the outer string escapes them.
+	quoted bool
 }
 
 // PromptTexts walks every string of the prompt that a person or a tool wrote:
@@ -133,7 +138,9 @@ func (w *texter) item() bool {
 			}
 		case "tools", "parameters", "input_schema":
 			return w.descriptions(false)
-		case "input", "arguments", "attributes", "env", "metadata":
+		case "arguments":
+			return w.arguments()
+		case "input", "attributes", "env", "metadata":
 			return w.everything()
 		case unknown:
 			if match(noProse, w.body[w.key.start:w.key.end]) >= 0 {
@@ -165,6 +172,34 @@ func (w *texter) everything() bool {
 		return w.found()
 	}
 	return w.pass() == nil
+}
+
+// arguments walks the arguments of a call. Most are JSON written into a string, and
+// must still be JSON when one of their texts has been replaced; so their own
+// strings are the texts, and not what stands around them. In the whole string a
+// line break is a backslash and an n, which reads as the beginning of a word.
+func (w *texter) arguments() bool {
+	if w.kind() != '"' {
+		return w.everything()
+	}
+	at, p := w.raw()
+	if p != nil {
+		return false
+	}
+	whole := Text{Where: w.where(), Raw: at.array()}
+	value, offsets := whole.Value(w.body)
+	inner := []byte(value)
+	if kind := jsontext.Value(inner).Kind(); kind != '{' && kind != '[' || !jsontext.Value(inner).IsValid(jsontext.AllowDuplicateNames(true)) {
+		return w.yield(whole)
+	}
+	in := texter{reader: newReader(inner, &Ask{}), yield: func(t Text) bool {
+		span, err := offsets.Span(t.Raw[0], t.Raw[1])
+		if t.Where[0] != '[' {
+			t.Where = "." + t.Where
+		}
+		return err == nil && w.yield(Text{Where: whole.Where + t.Where, Raw: span, quoted: true})
+	}}
+	return in.everything()
 }
 
 // described are the fields of a schema that are prose.

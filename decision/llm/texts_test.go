@@ -35,7 +35,7 @@ func TestEveryTextOfThePromptIsFound(t *testing.T) {
 			[]string{"messages[0].content[2].file.filename=cv of bob.pdf"}},
 		{"tool calls and results", chat, `{"model":"m","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"to\":\"bob\"}"}}]},
 			{"role":"tool","tool_call_id":"c1","content":"done"}]}`,
-			[]string{`messages[0].tool_calls[0].function.arguments={"to":"bob"}`, "messages[1].content=done"}},
+			[]string{`messages[0].tool_calls[0].function.arguments.*=bob`, "messages[1].content=done"}},
 		{"descriptions of tools, and no other part of a schema", chat, `{"model":"m","messages":[],"tools":[{"type":"function","function":{"name":"f","description":"ask bob",
 			"parameters":{"type":"object","properties":{"description":{"type":"string","description":"why","enum":["x"]}}}}}]}`,
 			[]string{"tools[0].*.description=ask bob", "tools[0].*.*.*.description.description=why"}},
@@ -52,10 +52,10 @@ func TestEveryTextOfThePromptIsFound(t *testing.T) {
 
 		{"a response's input", responses, `{"model":"m","instructions":"a","input":"b","user":"u","previous_response_id":"r","metadata":{"x":"y"}}`, []string{"instructions=a", "input=b"}},
 		{"a response's items", responses, items(`{"type":"message","id":"i","role":"user","status":"completed","content":[{"type":"input_text","text":"a"},{"type":"input_image","image_url":"x","file_id":"f","detail":"low"},
-			{"type":"input_file","file_data":"AA","file_url":"u","filename":"b"}]},{"type":"function_call","call_id":"c","name":"f","arguments":"{\"c\":1}"},
+			{"type":"input_file","file_data":"AA","file_url":"u","filename":"b"}]},{"type":"function_call","call_id":"c","name":"f","arguments":"[1,\"c\"]"},
 			{"type":"function_call_output","call_id":"c","output":[{"type":"input_text","text":"d"}]},{"type":"custom_tool_call","name":"g","input":"e"},
 			{"type":"reasoning","id":"r","summary":[{"type":"summary_text","text":"f"}],"encrypted_content":"AA"},{"type":"item_reference","id":"i"}`),
-			[]string{"input[0].content[0].text=a", "input[0].content[2].filename=b", `input[1].arguments={"c":1}`, "input[2].output[0].text=d", "input[3].input=e", "input[4].summary[0].text=f"}},
+			[]string{"input[0].content[0].text=a", "input[0].content[2].filename=b", `input[1].arguments[1]=c`, "input[2].output[0].text=d", "input[3].input=e", "input[4].summary[0].text=f"}},
 		{"what tools did", responses, items(`{"type":"local_shell_call","call_id":"c","action":{"type":"exec","command":["a"],"env":{"type":"b"}}},{"type":"shell_call_output","output":[{"stdout":"c","stderr":"d","outcome":{"type":"exit"}}]},
 			{"type":"computer_call_output","output":{"type":"computer_screenshot","image_url":"x"}},{"type":"web_search_call","id":"w","action":{"type":"search","query":"e","sources":[{"type":"url","url":"x"}]}},
 			{"result":"AA","type":"image_generation_call","id":"g"},{"type":"program_output","call_id":"p","result":"f"},{"type":"mcp_list_tools","server_label":"s","tools":[{"name":"n","description":"g","input_schema":{"type":"object"}}]}`),
@@ -117,6 +117,80 @@ func TestARedactionReplacesWhatWasFound(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Arguments are JSON in a string, and still are when one of their texts has been
+// replaced, whatever is escaped in which of the two.
+func TestARedactionInsideArgumentsLeavesThemJSON(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		content := rapid.OneOf(anyText(), rapid.Just("Contact:\nalice@example.com\t\"x\"")).Draw(t, "content")
+		arguments := write(t, object{{"to", content}, {"n", raw("1e3")}, {"cc", []any{"b"}}})
+		body := `{"model":"m","messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":` + write(t, arguments) + `}}]}]}`
+		a, p := llm.Parse(chat, []byte(body), true)
+		if p != nil {
+			t.Fatalf("%s: %s", body, p.Message)
+		}
+		var edits []llm.Edit
+		replacement, want := anyText().Draw(t, "replacement"), content
+		for text := range a.PromptTexts() {
+			value, offsets := text.Value(a.Body)
+			if text.Where != "messages[0].tool_calls[0].function.arguments.*" {
+				if text.Where != "messages[0].tool_calls[0].function.arguments.*[0]" || value != "b" {
+					t.Fatalf("%s is %q", text.Where, value)
+				}
+				continue
+			}
+			start := boundaryAfter(value, rapid.IntRange(0, len(value)).Draw(t, "start"))
+			end := boundaryAfter(value, rapid.IntRange(start, len(value)).Draw(t, "end"))
+			edit, err := offsets.Replace(start, end, replacement)
+			if value != content || err != nil {
+				t.Fatalf("%q was read as %q: %v", content, value, err)
+			}
+			if _, err := offsets.Span(start, len(value)+1); err == nil {
+				t.Fatalf("a place outside %q", value)
+			}
+			edits, want = append(edits, edit), value[:start]+replacement+value[end:]
+		}
+		out, err := llm.Apply(a.Body, edits)
+		var after struct {
+			Messages []struct {
+				Calls []struct{ Function struct{ Arguments string } } `json:"tool_calls"`
+			}
+		}
+		if err != nil || json.Unmarshal(out, &after) != nil {
+			t.Fatalf("%s became %s (%v)", body, out, err)
+		}
+		var got struct {
+			To string
+			N  json.Number
+		}
+		if err := json.Unmarshal([]byte(after.Messages[0].Calls[0].Function.Arguments), &got); err != nil || got.To != want || got.N != "1e3" {
+			t.Fatalf("%s became %s: %q, want %q (%v)", body, out, got, want, err)
+		}
+	})
+}
+
+// Arguments that are no JSON are a text like others.
+func TestArgumentsThatAreNoJSONAreOneText(t *testing.T) {
+	for arguments, want := range map[string]string{`"{\"to\": bob"`: `={"to": bob`, `"bob"`: "=bob", `""`: "=", `{"to":"bob"}`: ".*=bob", `["bob"]`: "[0]=bob", `" [\"bob\"] "`: "[0]=bob"} {
+		got := textsOf(read(t, responses, items(`{"type":"function_call","name":"f","arguments":`+arguments+`}`)))
+		if !slices.Equal(got, []string{"input[0].arguments" + want}) {
+			t.Errorf("%s: %q", arguments, got)
+		}
+	}
+}
+
+func BenchmarkPromptTexts2KB(b *testing.B) {
+	a, p := llm.Parse(chat, []byte(chat2KB), true)
+	if p != nil {
+		b.Fatal(p)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for text := range a.PromptTexts() {
+			text.Value(a.Body)
+		}
+	}
 }
 
 func boundary(s string, i int) bool { return i == len(s) || s[i]&0xc0 != 0x80 }
