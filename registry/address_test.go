@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/signalbox-dev/signalbox/registry"
 )
 
@@ -93,6 +95,33 @@ func TestWhatMayBeWrittenMayBeDialled(t *testing.T) {
 			}
 		}
 	}
+}
+
+// An IPv6 address that only carries an IPv4 one is dialled as that one is.
+func TestCarriedAddressesAreJudgedAsTheirOwn(t *testing.T) {
+	providers := []*registry.Provider{{BaseURL: "https://p.example"}, {BaseURL: "https://p.example", AllowPrivate: true}, {BaseURL: "http://localhost"}}
+	rapid.Check(t, func(rt *rapid.T) {
+		four := [4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(rt, "ip"))
+		if rapid.Bool().Draw(rt, "special") { // few of all addresses are
+			copy(four[:], rapid.SampledFrom([][]byte{{10}, {127}, {169, 254}, {192, 168}, {100, 64}, {0}, {224}, {255, 255, 255, 255}, {168, 63, 129, 16}, {100, 100, 100, 200}}).Draw(rt, "range"))
+		}
+		ip := netip.AddrFrom4(four)
+		mapped := ip.As16()
+		var nat64, sixToFour [16]byte
+		copy(nat64[:], []byte{0, 0x64, 0xff, 0x9b})
+		copy(nat64[12:], four[:])
+		copy(sixToFour[:], []byte{0x20, 0x02})
+		copy(sixToFour[2:], four[:])
+		copy(sixToFour[6:], rapid.SliceOfN(rapid.Byte(), 10, 10).Draw(rt, "below"))
+		for _, p := range providers {
+			want := p.MayDial(ip)
+			for _, carrier := range []netip.Addr{netip.AddrFrom16(mapped), netip.AddrFrom16(nat64), netip.AddrFrom16(sixToFour)} {
+				if got := p.MayDial(carrier); (got == nil) != (want == nil) {
+					rt.Fatalf("%s to %s: %v; to %s in it: %v", p.BaseURL, carrier, got, ip, want)
+				}
+			}
+		}
+	})
 }
 
 func TestMayDialProxy(t *testing.T) {

@@ -409,3 +409,31 @@ func TestNamesAreSorted(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// FuzzCredential: whatever a file holds, it is a credential that a header can
+// carry as it is, or it is none and nobody is told what it held.
+func FuzzCredential(f *testing.F) {
+	for _, seed := range []string{planted, planted + "\r\n", "", "\n\n", " a", "a\nb", "\xef\xbb\xbfa", "\xff\xfea\x00", "ü", "\x7f", strings.Repeat("a", 64<<10) + "\n"} {
+		f.Add([]byte(seed))
+	}
+	dir := filepath.Join(f.TempDir(), "secrets")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		put(t, filepath.Join(dir, "it"), string(data))
+		c := open(t, dir)
+		s, ok := c.Credential("it")
+		if !ok {
+			problems := c.Problems()
+			if text := strings.TrimSpace(string(data)); len(problems) != 1 || len(text) > 8 && strings.Contains(problems[0].String(), text[:8]) {
+				t.Fatalf("%v", problems)
+			}
+			return
+		}
+		value := s.Reveal()
+		if strings.TrimRight(string(data), "\r\n") != value || value == "" || len(value) > 64<<10 || strings.TrimSpace(value) != value || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Fatalf("%q was taken for a credential", value)
+		}
+	})
+}
