@@ -45,9 +45,16 @@ func (c *Case) redacted(answer *Answer) []llm.Edit {
 	return c.Redactions
 }
 
-// limitOutput makes the output limit real: what goes out is what was held.
+// limitOutput makes the output limit real: what goes out is what was held. Another
+// model than the caller's may spell it in another way.
 func (c *Case) limitOutput(answer *Answer) ([]llm.Edit, error) {
-	if c.Held.Output == c.Ask.MaxOutput || c.Ask.NoOutput {
+	model := c.model()
+	switch {
+	case c.Ask.NoOutput:
+		return nil, nil
+	case c.Held.Output == c.Ask.MaxOutput && model.Name != c.Ask.Model:
+		return c.Ask.ClampOutputAs(c.Held.Output, model.OutputLimit)
+	case c.Held.Output == c.Ask.MaxOutput:
 		return nil, nil
 	}
 	if c.Ask.MaxOutput == 0 {
@@ -56,7 +63,10 @@ func (c *Case) limitOutput(answer *Answer) ([]llm.Edit, error) {
 	if want, err := outputWanted(c); c.Ask.MaxOutput > 0 || err == nil && c.Held.Output < want {
 		answer.Changes = append(answer.Changes, Clamped)
 	}
-	return c.Ask.ClampOutput(c.Held.Output, c.model().OutputLimit)
+	if model.Name != c.Ask.Model {
+		return c.Ask.ClampOutputAs(c.Held.Output, model.OutputLimit)
+	}
+	return c.Ask.ClampOutput(c.Held.Output, model.OutputLimit)
 }
 
 // edit makes the edits, and finds the caller's model in what comes of them.
