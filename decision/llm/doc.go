@@ -9,6 +9,6 @@
 // Ask.Unbounded instead of being forgotten. It knows no prices, no budgets and
 // no clock, and its errors never quote the caller's text.
 //
-// Open ask.go first, for what a body is read into; then openai.go or
+// Open ask.go first, for what a body is read into; then openai.go, responses.go or
 // anthropic.go for the fields; ceiling.go for what they may cost.
 package llm

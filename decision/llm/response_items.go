@@ -51,7 +51,11 @@ func (r *reader) itemField(is *item, name string) (p *Problem) {
 		is.role = there
 		return r.value(plainTokens)
 	case "content":
-		p = r.content(r.responsePart)
+		if r.kind() == '{' {
+			p = r.responsePart()
+		} else {
+			p = r.content(r.responsePart)
+		}
 		is.said = there && r.cost > before
 		return p
 	case "output":

@@ -1,5 +1,7 @@
 package llm
 
+import "bytes"
+
 // responsesFields are read at the top of a response. The second lines are other
 // servers'; the last neither reach the model nor cost anything, as in chatFields.
 var responsesFields = append([]string{
@@ -79,7 +81,7 @@ func (r *reader) responsesField(is *response, name string) *Problem {
 	case "conversation":
 		return r.reference(conversation, name)
 	case "prompt":
-		is.stored = r.kind() != 'n'
+		is.stored = r.filled()
 		return r.reference(template, name)
 	case "context_management":
 		return r.compactions()
@@ -137,12 +139,18 @@ func (r *reader) oneTurn(from speaker) *Problem {
 	return p
 }
 
+// filled reports whether the next value says anything: some clients fill what is
+// not there with a null, or with an empty string.
+func (r *reader) filled() bool {
+	return r.kind() != 'n' && !bytes.HasPrefix(r.body[r.start():], []byte(`""`))
+}
+
 // reference takes what refers to state that the provider keeps: an id, or an
 // object with one. A prompt's variables are prompt too, and may be pictures and
 // files.
 func (r *reader) reference(from speaker, name string) *Problem {
-	if null, p := r.null(); null || p != nil {
-		return p
+	if !r.filled() {
+		return r.skip()
 	}
 	r.ask.prompted = true
 	r.unbounded(KindInput, chatUnbounded[name].Why)

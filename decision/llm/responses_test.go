@@ -163,7 +163,7 @@ func TestWhatCostsAResponseNothingMoreIsNotUnbounded(t *testing.T) {
 		responsesWith(`"background":true`), responsesWith(`"background":false`), responsesWith(`"store":true`), responsesWith(`"truncation":"auto"`),
 		responsesWith(`"include":["file_search_call.results"],"top_logprobs":5,"parallel_tool_calls":false,"prompt_cache_key":"k","prompt_cache_retention":"24h"`),
 		responsesWith(`"previous_response_id":null,"conversation":null,"prompt":null,"tools":null,"context_management":null,"multi_agent":null,"max_tool_calls":null,"reasoning":null,"text":null,"background":null`),
-		responsesWith(`"multi_agent":{"enabled":false}`), responsesWith(`"context_management":[]`), responsesWith(`"service_tier":"flex"`),
+		responsesWith(`"previous_response_id":"","conversation":"","prompt":""`), responsesWith(`"multi_agent":{"enabled":false}`), responsesWith(`"context_management":[]`), responsesWith(`"service_tier":"flex"`),
 		responsesWith(`"reasoning":{"effort":"high","summary":"auto","mode":"standard","context":"auto"}`),
 		responsesWith(`"tools":[{"type":"function","name":"f","parameters":{}},{"type":"custom","name":"g"},{"type":"local_shell"},{"type":"apply_patch"},
 			{"type":"computer_use_preview","display_width":1,"display_height":1,"environment":"mac"},{"type":"computer"},
@@ -236,7 +236,16 @@ func TestTheCeilingOfAResponse(t *testing.T) {
 	}
 }
 
-// A hundred tools are named as sixteen, and none of another sort goes missing.
+// However many references stand before it, a kept prompt still may bring tools.
+func TestNoPromptHidesBehindReferences(t *testing.T) {
+	references := strings.Repeat(`{"type":"item_reference","id":"i"},`, 40)
+	a := read(t, responses, `{"model":"m","input":[`+references+`{"role":"user","content":"x"}],"prompt":{"id":"p"}}`)
+	if c := a.Ceiling(llm.ModelLimits{Context: 1000, MaxOutput: 10}); len(c.Unpriced) != 1 || c.Unpriced[0].Kind != llm.KindTool {
+		t.Errorf("got %+v", c)
+	}
+}
+
+// Forty tools are named as sixteen, and none of another sort goes missing.
 func TestNoToolHidesBehindOthers(t *testing.T) {
 	tools := strings.Repeat(`{"type":"web_search"},`, 40) + `{"type":"mcp","server_label":"x"}`
 	c := read(t, responses, responsesWith(`"max_tool_calls":2,"tools":[`+tools+`]`)).Ceiling(llm.ModelLimits{Context: 1000, MaxOutput: 10})

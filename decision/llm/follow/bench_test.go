@@ -4,18 +4,21 @@ import (
 	"bytes"
 	"strings"
 	"testing"
-
-	"github.com/signalbox-dev/signalbox/decision/llm/follow"
 )
 
-// chunkOf is the second event of a sample: one small piece of text.
-func chunkOf(t testing.TB, name string) []byte {
-	events := strings.SplitAfter(sample(t, name), "\n\n")
-	return []byte(events[2])
+// chunkOf is an event of a sample: one small piece of text.
+func chunkOf(t testing.TB, name, has string) []byte {
+	for _, event := range strings.SplitAfter(sample(t, name), "\n\n") {
+		if strings.Contains(event, has) {
+			return []byte(event)
+		}
+	}
+	t.Fatalf("%s has no %s", name, has)
+	return nil
 }
 
 func BenchmarkChunk(b *testing.B) {
-	chunk := chunkOf(b, "chat_usage.sse")
+	chunk := chunkOf(b, "chat_usage.sse", `"The"`)
 	b.Run("whole", func(b *testing.B) {
 		a := newAnswer(chatHiding, sse)
 		b.SetBytes(int64(len(chunk)))
@@ -36,7 +39,7 @@ func BenchmarkChunk(b *testing.B) {
 	})
 	b.Run("messages", func(b *testing.B) {
 		a := newAnswer(messages, sse)
-		chunk := chunkOf(b, "messages_tools.sse")
+		chunk := chunkOf(b, "messages_tools.sse", `"I"`)
 		b.SetBytes(int64(len(chunk)))
 		b.ReportAllocs()
 		for b.Loop() {
@@ -66,5 +69,3 @@ func BenchmarkEmbeddings(b *testing.B) {
 		a.Write(part)
 	}
 }
-
-var _ = follow.New

@@ -28,6 +28,10 @@
 // client that has seen the end may be gone. And a usage chunk that the client did
 // not ask for is left out.
 //
+// A server that says usage behind its end mark says it after the settlement. It is
+// read and left out all the same: whoever settled without figures and has them at
+// the end may settle again.
+//
 // It refuses to guess. What cannot be read passes unread, and then its usage is
 // unknown, never zero. It keeps no body: one event of at most 256 KiB, and the
 // figures. Prices, rules and what a broken answer costs are its caller's.

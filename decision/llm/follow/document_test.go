@@ -22,6 +22,8 @@ func TestDocuments(t *testing.T) {
 		{"an escaped name", chat, `{"us\u0061ge" : ` + said + `}`, verdict{used: five, told: true, complete: true}},
 		{"white space around", chat, "\r\n\t {\n}\n", verdict{complete: true}},
 		{"deeper usage is another", chat, `{"x":{"usage":` + said + `},"choices":[{"usage":` + said + `,"message":{"usage":` + said + `}}]}`, verdict{complete: true}},
+		{"in a message", messages, `{"message":{"usage":` + said + `}}`, verdict{complete: true}},
+		{"in a response", responses, `{"response":{"usage":` + said + `}}`, verdict{complete: true}},
 		{"usage in a text", chat, `{"choices":[{"message":{"content":"\",\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}"}}]}`, verdict{complete: true}},
 		{"usage twice", chat, `{"usage":` + said + `,"usage":` + said + `}`, verdict{complete: true}},
 		{"usage after null", chat, `{"usage":null,"usage":` + said + `}`, verdict{used: five, told: true, complete: true}},
@@ -32,8 +34,14 @@ func TestDocuments(t *testing.T) {
 		{"a failed response", responses, `{"status":"failed","error":{"code":"server_error"},"usage":null}`, verdict{failed: true}},
 		{"a tier too long to be one", chat, `{"service_tier":"` + strings.Repeat("x", 100) + `","usage":` + said + `}`, verdict{used: five, told: true, complete: true}},
 		{"broken off behind the usage", chat, `{"usage":` + said + `,"choices":[{"mess`, verdict{used: five, told: true}},
+		{"broken off behind the usage and its tier", chat, `{"service_tier":"flex","usage":` + said + `,"choi`, verdict{used: five, tier: "flex", told: true}},
 		{"broken off in it", chat, `{"usage":` + said[:len(said)-1], verdict{}},
 		{"nothing", chat, ``, verdict{}},
+		{"a name too long to be one", chat, `{"` + strings.Repeat(`\u0075`, 100) + `":{},"usage":` + said + `}`, verdict{used: five, told: true, complete: true}},
+		{"a name that is none", chat, `{"us\ud800ge":` + said + `}`, verdict{complete: true}},
+		{"deep where nothing is looked for", chat, `{"x":` + strings.Repeat(`[{"x":`, 5000) + `1` + strings.Repeat(`}]`, 5000) + `,"usage":` + said + `}`, verdict{used: five, told: true, complete: true}},
+		{"deep where the text is", chat, `{"choices":[{"message":{"x":` + strings.Repeat(`[`, 100) + strings.Repeat(`]`, 100) + `}}],"usage":` + said + `}`, verdict{used: five, told: true, complete: true}},
+		{"usage too large to be any", chat, `{"usage":{"x":"` + strings.Repeat("x", 100_000) + `","prompt_tokens":5,"completion_tokens":2}}`, verdict{complete: true}},
 	} {
 		for _, pieces := range [][]string{{c.text}, bytesOf(c.text)} {
 			got := relay(newAnswer(c.asked, plainJSON), pieces, true)

@@ -56,6 +56,11 @@ func TestHowAnswersEnd(t *testing.T) {
 		{"figures that cannot be", chat, hello + stop + `data: {"choices":[],"usage":{"prompt_tokens":-5,"completion_tokens":2}}` + "\n\n" + done, true, verdict{complete: true}, ""},
 		{"figures twice in one chunk", chat, hello + stop + `data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2},"usage":{"prompt_tokens":9,"completion_tokens":2}}` + "\n\n" + done, true, verdict{complete: true}, ""},
 		{"a last chunk that cannot be read", chat, counting + "data: {\"choices\":[}\n\n" + done, true, verdict{complete: true}, ""},
+		{"one, and then figures again", chat, counting + "data: {\"choices\":[}\n\n" + stop + usage + done, true, verdict{used: two, told: true, complete: true}, ""},
+		{"usage that is a list", chatHiding, hello + stop + `data: {"choices":[],"usage":[{"prompt_tokens":5}]}` + "\n\n" + done, true, verdict{complete: true}, ""},
+		{"figures of something else", chatHiding, hello + `data: {"choices":[],"response":{"usage":{"prompt_tokens":5,"completion_tokens":2}}}` + "\n\n" + done, true, verdict{complete: true}, ""},
+		{"an event with two names", chat, hello + "event: er\nevent: ror\ndata: {}\n\n" + done, true, verdict{complete: true}, ""},
+		{"words between", chat, hello + stop + usage + "data: ping\n\n" + done, true, verdict{used: two, told: true, complete: true}, ""},
 		{"usage with no choices named", chatHiding, hello + stop + `data: {"usage":{"prompt_tokens":5,"completion_tokens":2}}` + "\n\n" + done, true, verdict{used: two, told: true, complete: true}, hello + stop + done},
 		{"an error", chatHiding, hello + `data: {"error":{"code":502},"choices":[],"usage":{}}` + "\n\n" + done, true, verdict{failed: true}, ""},
 		{"an error in one word", chat, hello + `data: {"error":"overloaded"}` + "\n\n", true, verdict{failed: true}, ""},
@@ -80,6 +85,7 @@ func TestHowAnswersEnd(t *testing.T) {
 		{"messages, nulls and zeros", messages, opened + closing(`"end_turn"`, `{"input_tokens":0,"cache_read_input_tokens":null,"output_tokens":0}`) + stopped, true, verdict{used: journal.Tokens{Input: 30, Cached: 5}, told: true, complete: true}, ""},
 		{"messages, no delta", messages, opened + stopped, true, verdict{complete: true}, ""},
 		{"messages, a delta that cannot be", messages, opened + closing(`"end_turn"`, `{"output_tokens":2,"output_tokens":3}`) + stopped, true, verdict{complete: true}, ""},
+		{"messages, figures that cannot be read, and more", messages, "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\n\n" + closing(`"end_turn"`, `{"input_tokens":25,"output_tokens":2}`) + stopped, true, verdict{complete: true}, ""},
 		{"messages, chat's end mark means nothing", messages, opened + done + closing(`"end_turn"`, `{"output_tokens":2}`) + stopped, true, verdict{used: journal.Tokens{Input: 30, Cached: 5, Output: 2}, told: true, complete: true}, ""},
 		{"messages, a tier said at the beginning", messages, `data: {"type":"message_start","message":{"usage":{"input_tokens":5,"output_tokens":1,"service_tier":"priority"}}}` + "\n\n" + closing(`"end_turn"`, `{"output_tokens":2}`) + stopped, true, verdict{used: two, tier: "priority", told: true, complete: true}, ""},
 	} {
@@ -130,17 +136,32 @@ func TestBehindTheEnd(t *testing.T) {
 	}
 
 	a = newAnswer(chat, sse)
-	in := hello + done
-	out := string(a.Write([]byte(in)))
-	for range 5000 {
-		in += hello
-		out += string(a.Write([]byte(hello)))
+	in := hello + done + strings.Repeat(hello, 20_000)
+	var out strings.Builder
+	for rest := in; len(rest) > 0; {
+		n := min(len(rest), 1<<15)
+		out.Write(a.Write([]byte(rest[:n])))
+		rest = rest[n:]
+		if kept := a.Keeps(); kept > 6*follow.MaxEvent {
+			t.Fatalf("%d bytes are kept behind the end", kept)
+		}
 	}
-	if kept := a.Keeps(); kept > 4*follow.MaxEvent {
-		t.Errorf("%d bytes are kept behind the end", kept)
+	if out.Write(a.Release()); out.String() != in {
+		t.Errorf("of %d bytes %d came out", len(in), out.Len())
 	}
-	if out += string(a.Release()); out != in {
-		t.Errorf("of %d bytes %d came out", len(in), len(out))
+}
+
+// At a clean end one Release gives all that waited.
+func TestOneReleaseAtTheEnd(t *testing.T) {
+	a := newAnswer(chat, sse)
+	a.Write([]byte("data: {"))
+	a.EOF()
+	a.EOF()
+	if out := string(a.Release()); out != "data: {" {
+		t.Errorf("released %q", out)
+	}
+	if out := a.Release(); len(out) > 0 || a.Ended() {
+		t.Errorf("released again %q", out)
 	}
 }
 

@@ -22,7 +22,7 @@ func (a *Answer) judge() fate {
 	}
 	if s.failed || s.kind == failing || named == failing {
 		a.final = a.take() || a.final
-		a.failed = true
+		a.fail()
 		return ended
 	}
 	if a.asked.Endpoint == llm.ChatCompletions {
@@ -35,11 +35,11 @@ func (a *Answer) judge() fate {
 // output, of at most as many tokens as it has bytes, and figures.
 func (a *Answer) unreadable(named kind) fate {
 	a.output += a.lines.size
-	if a.lines.head[0] == '{' {
+	if a.scan.depth > 0 || a.scan.usages > 0 {
 		a.doubt()
 	}
 	if named == failing {
-		a.failed = true
+		a.fail()
 		return ended
 	}
 	return passed
@@ -91,7 +91,7 @@ func (a *Answer) typed() fate {
 		return ended
 	case breaking:
 		a.final = a.take()
-		a.failed = true
+		a.fail()
 		return ended
 	}
 	return passed
@@ -102,6 +102,9 @@ func (a *Answer) finish(told bool) {
 	a.complete = !a.failed
 	a.final = a.final || told && !a.failed
 }
+
+// fail takes an error. The first end is the one that counts.
+func (a *Answer) fail() { a.failed = a.failed || !a.complete }
 
 // cleanEnd takes the end of the bytes. Some servers do not send their protocol's
 // end; one that has given its reason to stop and closes cleanly was done.
@@ -120,5 +123,5 @@ func (a *Answer) document() {
 	}
 	a.failed = s.failed
 	a.output, a.answers = s.written, max(1, s.choices)
-	a.final = a.take()
+	a.take()
 }

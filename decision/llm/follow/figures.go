@@ -15,6 +15,7 @@ type figures struct {
 	told     bool   // messages: usage came that is not only the prompt's
 	finished bool   // a finish or stop reason came
 	final    bool   // said is what was used, not only what was used so far
+	doubted  bool   // messages: a part of the figures is lost
 
 	output  int64 // tokens written, at most, but for what is around an answer
 	answers int64
@@ -28,7 +29,7 @@ func (a *Answer) take() bool {
 		a.tier = append(a.tier[:0], s.tier...)
 	}
 	switch {
-	case s.usages == 0:
+	case s.usages == 0 || a.doubted:
 		return false
 	case s.usages > 1 || s.lost:
 		a.doubt()
@@ -46,25 +47,32 @@ func (a *Answer) take() bool {
 	return true
 }
 
-// doubt forgets the figures: what was said may not be what was said last.
-func (a *Answer) doubt() { a.said, a.final = nil, false }
+// doubt forgets the figures: what was said may not be what was said last. Those
+// of a chat come whole each time, so that the next ones stand again.
+func (a *Answer) doubt() {
+	a.said, a.told, a.final = nil, false, false
+	a.doubted = a.asked.Dialect == llm.Anthropic
+}
 
 // Usage is what the provider says was used; ok is false where it did not say, or
 // what it said cannot be true. What a server that counts along has said so far is
 // not it, as long as more may come.
 func (a *Answer) Usage() (used journal.Tokens, tier string, ok bool) {
-	said := a.said
+	said, named, s := a.said, a.tier, &a.scan
 	switch {
 	case !a.read:
 		return used, "", false
-	case a.form == document && a.scan.state < over && a.scan.usages == 1 && !a.scan.lost:
-		// A document is sent when all is written: its figures stand, though its rest
-		// is missing.
-		said = a.scan.usage
+	case a.form == document:
+		// It is sent when all is written: its figures stand, though its rest is
+		// missing.
+		if s.usages != 1 || s.lost {
+			return used, "", false
+		}
+		said, named = s.usage, s.tier
 	case !a.final:
 		return used, "", false
 	}
-	used, tier, err := llm.Usage(a.asked.Dialect, beside(said, a.tier))
+	used, tier, err := llm.Usage(a.asked.Dialect, beside(said, named))
 	return used, tier, err == nil
 }
 
@@ -148,7 +156,5 @@ func (p *parts) rest(i int, whole int64) int64 {
 	if i < 0 || i >= len(p) {
 		return whole
 	}
-	came := p[i]
-	p[i] = 0
-	return max(0, whole-came)
+	return max(0, whole-p[i])
 }

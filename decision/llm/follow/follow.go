@@ -65,8 +65,9 @@ func New(asked Asked, status int, contentType, contentEncoding string) *Answer {
 	if a.form == events && !a.read {
 		a.form = raw
 	}
+	a.scan.typed = a.form == events && asked.Endpoint != llm.ChatCompletions
 	a.scan.reset()
-	a.lines.begin()
+	a.lines.first = true
 	return a
 }
 
@@ -85,7 +86,7 @@ func formOf(contentType, contentEncoding string) form {
 }
 
 // Write takes the next bytes and gives those that may go to the caller now, in
-// order. What it gives is valid until the next call, and as long as p is.
+// order. What it gives is valid until the next Write, and as long as p is.
 func (a *Answer) Write(p []byte) []byte {
 	a.relay.begin(p)
 	switch {
@@ -144,7 +145,8 @@ func (a *Answer) EOF() {
 }
 
 // Ended reports that the event or the byte that ends the answer has been seen and
-// is held back: settle now, then Release. It is so once in each answer.
+// is held back: settle now, then Release. It is so once in each answer; of one that
+// is not read, at EOF.
 func (a *Answer) Ended() bool { return a.stage == held }
 
 // Release gives what was held back: at the end, and once more after the last
@@ -167,5 +169,6 @@ func (a *Answer) Complete() bool { return a.complete }
 // Failed reports that the provider ended the answer with an error.
 func (a *Answer) Failed() bool { return a.failed }
 
-// Started reports that the first output came: the moment of the first token.
+// Started reports that the first output came: a stream's first text, a document's
+// first byte.
 func (a *Answer) Started() bool { return a.began }

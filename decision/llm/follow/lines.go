@@ -21,9 +21,9 @@ const byteOrderMark = "\xef\xbb\xbf"
 
 // event is what is known of the event that is being read, beside its data's JSON.
 type event struct {
-	fields int   // lines so far that are no comments
-	data   int   // lines of data
-	size   int64 // their bytes
+	fields int                 // lines so far that are no comments
+	data   int                 // lines of data
+	size   int64               // their bytes
 	head   [len(doneMark)]byte // their beginning
 	name   [maxKind]byte
 	named  int // the length of its name
@@ -52,8 +52,6 @@ const (
 	hidden
 	ended
 )
-
-func (l *lines) begin() { l.first = true }
 
 // writeEvents takes the next bytes of a stream.
 func (a *Answer) writeEvents(p []byte) {

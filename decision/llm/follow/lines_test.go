@@ -3,6 +3,8 @@ package follow_test
 import (
 	"strings"
 	"testing"
+
+	"github.com/signalbox-dev/signalbox/decision/llm/follow"
 )
 
 // Everything that the event stream's standard lets a server write is read.
@@ -84,7 +86,13 @@ func TestWriteCopiesNothingItNeedNot(t *testing.T) {
 	if out := string(a.Write(in)); out != hello+hello || string(in) != before {
 		t.Errorf("%q came out of %q", out, in)
 	}
-	if n := testing.AllocsPerRun(100, func() { a.Write(in); a.Write(in[len(in)-4:]); a.Write([]byte("\n\n")) }); n > 0 {
+	halves := [][]byte{[]byte(hello[:50]), []byte(hello[50:]), []byte(usage[:20]), []byte(usage[20:])}
+	a = newAnswer(chatHiding, sse)
+	if n := testing.AllocsPerRun(100, func() {
+		for _, half := range halves {
+			a.Write(half)
+		}
+	}); n > 0 {
 		t.Errorf("%v allocations a write", n)
 	}
 }
@@ -101,13 +109,16 @@ func TestALargeEvent(t *testing.T) {
 		most := 0
 		for rest := last; len(rest) > 0; {
 			n := min(len(rest), 1<<15)
+			if len(rest) <= 1<<15 {
+				n = max(1, len(rest)-10) // then byte by byte
+			}
 			out.Write(a.Write([]byte(rest[:n])))
 			most, rest = max(most, a.Keeps()), rest[n:]
 		}
 		if most > 4<<18 {
 			t.Errorf("%q: %d bytes were kept of %d", ends, most, len(last))
 		}
-		if got := out.String(); !a.Ended() || !strings.HasPrefix(strings.TrimRight(last, ends), got) {
+		if got := out.String(); !a.Ended() || got != strings.TrimRight(last, ends) {
 			t.Errorf("%q: ended %v, %d bytes of %d are out", ends, a.Ended(), len(got), len(last))
 		}
 		if v := verdictOf(a); !v.told || v.used.Output != 2 {
@@ -115,6 +126,22 @@ func TestALargeEvent(t *testing.T) {
 		}
 		if out.Write(a.Release()); out.String() != last {
 			t.Errorf("%q: it came out as %d bytes", ends, out.Len())
+		}
+	}
+}
+
+// A chunk of usage above the bound, which nobody sends, is relayed however it is
+// cut: its beginning may be out before its figures are read. Those are read.
+func TestALargeChunkOfUsage(t *testing.T) {
+	text := hello + stop + `data: {"x":"` + strings.Repeat("x", follow.MaxEvent) + `",` + strings.TrimPrefix(usage, "data: {") + done
+	for _, size := range []int{len(text), 1 << 15, 1000} {
+		var pieces []string
+		for rest := text; len(rest) > 0; {
+			n := min(size, len(rest))
+			pieces, rest = append(pieces, rest[:n]), rest[n:]
+		}
+		if got := relay(newAnswer(chatHiding, sse), pieces, true); got.text != text || !got.settled.told {
+			t.Errorf("in pieces of %d: %d bytes of %d, %+v", size, len(got.text), len(text), got.settled)
 		}
 	}
 }
@@ -130,7 +157,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			a := newAnswer(chatHiding, c.kind)
 			in, out := len(c.start), len(a.Write([]byte(c.start)))
 			chunk := []byte(strings.Repeat(part, 1<<14/len(part)))
-			for range 500 {
+			for range 64 { // four times what may be kept of an event
 				in += len(chunk)
 				out += len(a.Write(chunk))
 				if kept := a.Keeps(); kept > 4<<18 {

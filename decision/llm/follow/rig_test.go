@@ -91,7 +91,6 @@ func whole(asked follow.Asked, contentType, text string) relayed {
 	return relay(newAnswer(asked, contentType), []string{text}, true)
 }
 
-
 func bytesOf(text string) []string {
 	pieces := make([]string, len(text))
 	for i := range pieces {

@@ -25,6 +25,7 @@ const (
 // nothing of it is believed. (jsontext's decoder wants a reader to pull from, and
 // keeps each string whole.)
 type scanner struct {
+	typed bool // it is an event that has a type, and may hold its figures deeper
 	state state
 	at    place // what the value is that is being read, or comes next
 	depth int
@@ -148,6 +149,9 @@ func (s *scanner) begin(c byte) state {
 	switch {
 	case c == '"':
 		return s.beginString(false)
+	case s.depth == maxOpen && (c == '{' || c == '['):
+		s.at = args // only what the model wrote is looked into so deep: it counts as it is spelt
+		return inPassed
 	case c == '{' && s.at.looked():
 		return s.open(false)
 	case c == '[' && s.at.element() != ignored:
@@ -166,9 +170,6 @@ func (s *scanner) begin(c byte) state {
 }
 
 func (s *scanner) open(list bool) state {
-	if s.depth == maxOpen {
-		return broken
-	}
 	s.in[s.depth] = container{s.at, list}
 	s.depth++
 	if list {

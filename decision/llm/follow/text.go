@@ -77,6 +77,9 @@ func (s *scanner) endString() state {
 	t := &s.str
 	if t.name {
 		s.at = s.in[s.depth-1].place.field(t.said())
+		if !s.typed && (s.at == response || s.at == message) {
+			s.at = ignored
+		}
 		return colon
 	}
 	switch s.at {
