@@ -121,8 +121,7 @@ func (b *Board) Learn(deployment string, s Sign) {
 func (b *Board) put(e *entry, s State, at time.Time) {
 	if e != nil && !s.stale(at) {
 		if was := e.state.Swap(&s); !was.Since.Equal(s.Since) {
-			e.next.Store(0) // a new pause, and a new trial after it
-			e.asked.Store(0)
+			e.asked.Store(0) // a new trial will come: its first caller is to be sent
 		}
 		return
 	}

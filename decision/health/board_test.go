@@ -53,6 +53,9 @@ func TestStates(t *testing.T) {
 		board.Learn("claude", health.Sign{Status: 200})
 		board.Learn("paygo", health.Sign{Status: 200})
 	}
+	if s := board.States(); len(s) != 2 || s[0].Deployment != "claude" || s[1].Deployment != "mini" {
+		t.Errorf("a limit that is over is remembered, or failures are not: %+v", s)
+	}
 	now = start.Add(6 * time.Minute)
 	if s := board.States(); len(s) != 0 {
 		t.Errorf("not forgotten: %+v", s)
@@ -220,6 +223,35 @@ func TestOneProbeAtATime(t *testing.T) {
 		wg.Wait()
 		if n := sent.Load(); n != 1 {
 			t.Errorf("%s: %d of 1600 were sent there", at, n)
+		}
+	}
+}
+
+// Whoever asks first after a pause is sent, however the trial before it ended.
+func TestTheFirstAfterAPauseIsSent(t *testing.T) {
+	now := start
+	board := health.NewBoard(func() time.Time { return now })
+	for trial := range 10 {
+		board.Learn("d", health.Sign{Status: 429, Header: header("retry-after", "2")})
+		now = now.Add(2 * time.Second)
+		for asked := range 1 + trial {
+			if sent := board.Healthy("d", now); sent != (asked%4 == 0) {
+				t.Errorf("trial %d: caller %d is sent: %v", trial, asked, sent)
+			}
+		}
+	}
+}
+
+// A clock that is put back during a trial does not end the probes.
+func TestProbesWhenTheClockIsPutBack(t *testing.T) {
+	now := start
+	board := health.NewBoard(func() time.Time { return now })
+	for range 3 {
+		board.Learn("d", failure)
+	}
+	for _, at := range []time.Duration{200 * time.Second, 100 * time.Second, 50 * time.Second} {
+		if !board.Healthy("d", start.Add(at)) || board.Healthy("d", start.Add(at)) {
+			t.Errorf("at %s not one is sent there", at)
 		}
 	}
 }

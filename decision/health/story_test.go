@@ -50,6 +50,10 @@ var stories = map[string]string{
 		0s     429 | retry-after: 0
 		0.9s   is out
 		1s     is on trial 2 of 8`,
+	"nor in milliseconds": `
+		0s     429 | retry-after-ms: 0
+		0.9s   is out
+		1s     is on trial 2 of 8`,
 	"no later than five minutes": `
 		0s     429 | retry-after: 86400
 		299s   is out
