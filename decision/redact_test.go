@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -164,6 +165,32 @@ capture := "redacted"
 			if traced := st.entries(t, journal.TopicTraces)[i].Event.(journal.Traced); traced.Capture != want || strings.Contains(string(traced.Prompt), "bob") {
 				t.Errorf("%d: kept as %s", i, traced.Capture)
 			}
+		}
+	})
+}
+
+// The page on policies shows a rule, what a caller sends, what the provider gets, and
+// what is written down: it is what happens.
+func TestThePageOnRedaction(t *testing.T) {
+	page, err := os.ReadFile("../docs/write-a-policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := regexp.MustCompile("(?s)```rego\n# policies/redact.rego\n(.*?)```").FindSubmatch(page)
+	shown := regexp.MustCompile("(?s)## Redact\n.*?```text\n(.*?)\n(.*?)\n```.*?```text\n(.*?)\n```").FindSubmatch(page)
+	if rule == nil || shown == nil {
+		t.Fatal("the page no longer shows it")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t, story{Policy: string(rule[1]), World: `
+models: [{name: gpt-4o-mini, dialect: openai, context: 128000, max_output: 16384, output_limit: max_tokens}]
+deployments: [{name: there, provider: azure, model: gpt-4o-mini, upstream_model: gpt-4o-mini, kind: provisioned, region: eu, hourly_usd: "1"}]`})
+		got := st.decide(t, question{Key: "silent", Body: string(shown[1])})
+		if got["body"] != string(shown[2]) || got["action"] != "redact" {
+			t.Errorf("%s: %v\nwant %s", got["action"], got["body"], shown[2])
+		}
+		if written := st.entries(t, journal.TopicDecisions)[0].Event.(journal.Decided).Findings; len(written) != 1 || written[0] != string(shown[3]) {
+			t.Errorf("written %q, the page shows %q", written, shown[3])
 		}
 	})
 }

@@ -70,12 +70,15 @@ func TestThePageOnWritingPolicies(t *testing.T) {
 			f.Principal.Agent = "triage"
 		}, func(v decision.Verdict) bool { return v.MaxOutput == 1024 && v.AllowClamp }},
 		{"limits.rego", func(f *decision.Facts) { f.Principal.App = "contracts" }, func(v decision.Verdict) bool { return v.Allow && !v.AllowClamp }},
-		{"records.rego", func(f *decision.Facts) {
-			f.Findings = []decision.FindingFacts{{Kind: "email", Count: 2}, {Kind: "name", Count: 1}}
-		},
-			func(v decision.Verdict) bool {
-				return v.Capture == "hash" && slices.Equal(v.Redact, []string{"email"}) && v.Tags["size"] == "small"
-			}},
+		{"redact.rego", found("email", 100), func(v decision.Verdict) bool { return v.Allow && slices.Equal(v.Redact, []string{"email"}) }},
+		{"redact.rego", found("name", 101), allowed},
+		{"redact.rego", func(f *decision.Facts) { f.Principal.Team = "billing" }, func(v decision.Verdict) bool { return v.Allow && len(v.Redact) == 0 }},
+		{"redact.rego", found("email", 101), func(v decision.Verdict) bool {
+			return !v.Allow && v.Reasons[0] == decision.Reason{Code: decision.GuardPII, Message: "the prompt holds 101 e-mail addresses"}
+		}},
+		{"tries.rego", func(*decision.Facts) {}, func(v decision.Verdict) bool { return v.Attempts == 2 }},
+		{"tries.rego", func(f *decision.Facts) { f.Principal.Tags = nil }, func(v decision.Verdict) bool { return v.Attempts == 1 }},
+		{"records.rego", func(*decision.Facts) {}, func(v decision.Verdict) bool { return v.Capture == "hash" && v.Tags["size"] == "small" }},
 		{"verdict.rego", func(*decision.Facts) {}, func(v decision.Verdict) bool {
 			return !v.Allow && v.Reasons[0].Message == "not_in_switzerland"
 		}},
@@ -101,6 +104,10 @@ func TestThePageOnWritingPolicies(t *testing.T) {
 			t.Errorf("nothing says what %s does", name)
 		}
 	}
+}
+
+func found(kind string, count int) func(*decision.Facts) {
+	return func(f *decision.Facts) { f.Findings = []decision.FindingFacts{{Kind: kind, Count: count}} }
 }
 
 func allowed(v decision.Verdict) bool { return v.Allow }
