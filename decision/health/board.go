@@ -14,11 +14,16 @@ import (
 // fewer; beyond the bound a deployment is believed healthy.
 const maxDeployments = 4096
 
-// Sign is what one try at a deployment showed.
+// Sign is what one try at a deployment showed. A try may show more than one: its
+// headers when they come, and later that it broke off, or that it was read whole.
 type Sign struct {
-	Status int         // 0: no answer came, which says nothing unless Failed
+	Status int         // 0: no answer came, or none to speak of
 	Header http.Header // of the answer, in canonical form; nil: not known. Rate-limit headers and Retry-After are read
 	Failed bool        // it did not connect, timed out, or broke off; not that the caller hung up
+	// Whole: the answer was read to its end. Alone, without a status, it says so of an
+	// answer whose headers were a sign already. A good beginning does not end a row of
+	// answers that break off; only a whole answer does.
+	Whole bool
 	// Began is when the try began; zero: not known. With it, what was under way
 	// when a deployment went out is not taken for news of how it is since.
 	Began time.Time
@@ -99,7 +104,7 @@ func (e *entry) admits(at time.Time) bool {
 func (b *Board) Learn(deployment string, s Sign) {
 	at := b.now()
 	r := s.read(at)
-	if _, known := (*b.current.Load())[deployment]; r.says == nothing || r.says == good && !known {
+	if _, known := (*b.current.Load())[deployment]; r.says == nothing || !known && (r.says == good || r.says == whole) {
 		return // nearly all signs end here
 	}
 	b.mu.Lock()

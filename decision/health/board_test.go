@@ -71,7 +71,7 @@ func anySign(t *rapid.T) health.Sign {
 	value := rapid.OneOf(rapid.SampledFrom([]string{"", "0", "1", "-1", "20ms", "6m0s", "86400", "1e300", "NaN", "soon", "-5s", "Sun, 01 Mar 2026 12:04:00 GMT",
 		"Sun, 01 Mar 2126 12:04:00 GMT", "2026-03-01T12:04:00Z", "9999-01-01T00:00:00Z", "0001-01-01T00:00:00Z"}), rapid.StringN(0, 8, 8))
 	s := health.Sign{Status: rapid.SampledFrom([]int{0, 200, 200, 200, 302, 400, 404, 408, 429, 429, 500, 503, 529, 999, -1}).Draw(t, "status"), Header: http.Header{},
-		Failed: rapid.IntRange(0, 3).Draw(t, "failed") == 0}
+		Failed: rapid.IntRange(0, 3).Draw(t, "failed") == 0, Whole: rapid.IntRange(0, 3).Draw(t, "whole") == 0}
 	for _, name := range []string{"Retry-After", "Retry-After-Ms", "Date", "X-Ratelimit-Remaining-Tokens", "X-Ratelimit-Reset-Tokens", "Anthropic-Ratelimit-Tokens-Remaining", "Anthropic-Ratelimit-Tokens-Reset"} {
 		if rapid.IntRange(0, 2).Draw(t, name) == 0 {
 			s.Header.Set(name, value.Draw(t, name+" value"))

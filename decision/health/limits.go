@@ -13,6 +13,7 @@ type says int
 const (
 	nothing says = iota // a caller's mistake says neither good nor bad
 	good
+	whole // an answer of before was read to its end
 	failed
 	limited
 )
@@ -21,6 +22,8 @@ const (
 type reading struct {
 	says  says
 	pause time.Duration // of a limit, as the provider has it; 0: it did not say
+	broke bool          // of a failure: it had begun to answer well
+	whole bool
 	began time.Time
 }
 
@@ -34,7 +37,8 @@ const statusOverloaded = 529
 // used up is news in itself, even on a successful answer: the next call would be
 // refused.
 func (s Sign) read(at time.Time) reading {
-	r := reading{began: s.Began}
+	answered := s.Status >= 200 && s.Status < 300
+	r := reading{began: s.Began, broke: s.Failed && answered, whole: s.Whole && !s.Failed}
 	asked, said := retryAfter(s.Header, at)
 	switch {
 	case s.Status == http.StatusTooManyRequests:
@@ -47,8 +51,11 @@ func (s Sign) read(at time.Time) reading {
 	case s.Failed || s.Status >= 500 || s.Status == http.StatusRequestTimeout:
 		r.says = failed
 	default:
-		if s.Status >= 200 && s.Status < 300 {
+		switch {
+		case answered:
 			r.says = good
+		case r.whole && s.Status == 0:
+			r.says = whole
 		}
 		if pause := exhausted(s.Header, false, at); pause > 0 {
 			r.says, r.pause = limited, pause

@@ -9,8 +9,8 @@ const (
 	minPause = time.Second
 	maxPause = 5 * time.Minute
 
-	// failuresInRow take a deployment out for firstPause, and each failure of a
-	// trial for twice the pause before. Fewer than three would be one unlucky
+	// failuresInRow, broken answers included, take a deployment out for firstPause,
+	// and each failure of a trial for twice the pause before. Fewer than three would be one unlucky
 	// call and its retry.
 	failuresInRow = 3
 	firstPause    = 5 * time.Second
@@ -50,7 +50,8 @@ const (
 type State struct {
 	Deployment string
 	Cause      Cause     // of the last pause
-	Failures   int       // in a row, while it is not out
+	Failures   int       // before an answer began, in a row, while it is not out
+	Breaks     int       // answers that broke off, with none read whole in between
 	Pauses     int       // that our own count has made, one after another
 	Since      time.Time // when it went out last; zero: not yet
 	Until      time.Time // when it comes back on trial; zero: it is not out
@@ -94,7 +95,7 @@ func (s State) stale(at time.Time) bool {
 	if s.Phase(at) != Well {
 		return false
 	}
-	if s.LastBad.IsZero() || s.Failures == 0 && s.Pauses == 0 {
+	if s.LastBad.IsZero() || s.Failures == 0 && s.Breaks == 0 && s.Pauses == 0 {
 		return true
 	}
 	since := at.Sub(s.LastBad)
@@ -118,9 +119,12 @@ func (s State) after(r reading, at time.Time) State {
 	case old:
 		return s
 	case r.says == failed:
-		return s.failed(phase, at)
+		return s.failed(r, phase, at)
 	case r.says == good:
-		return s.succeeded(phase, at)
+		s = s.succeeded(phase, at)
+	}
+	if r.whole {
+		s.Breaks = 0
 	}
 	return s
 }
@@ -147,13 +151,17 @@ func (s State) limited(r reading, phase Phase, at time.Time) State {
 
 // failed counts failures, and takes the deployment out for one too many. One that
 // is out already was tried by somebody who had no other: that is no news.
-func (s State) failed(phase Phase, at time.Time) State {
+func (s State) failed(r reading, phase Phase, at time.Time) State {
 	if phase == Out {
 		return s
 	}
 	s.LastBad = at
-	s.Failures++
-	if phase == Trial || s.Failures >= failuresInRow {
+	if r.broke {
+		s.Breaks++
+	} else {
+		s.Failures++
+	}
+	if phase == Trial || s.Failures+s.Breaks >= failuresInRow {
 		return s.out(Failing, at)
 	}
 	return s
@@ -166,7 +174,8 @@ func (s State) out(cause Cause, at time.Time) State {
 		pause = min(firstPause<<s.Pauses, maxPause)
 		s.Pauses++
 	}
-	s.Cause, s.Since, s.Until, s.Successes, s.Failures = cause, at, at.Add(pause), 0, 0
+	s.Cause, s.Since, s.Until = cause, at, at.Add(pause)
+	s.Successes, s.Failures, s.Breaks = 0, 0, 0
 	return s
 }
 

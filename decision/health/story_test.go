@@ -17,7 +17,9 @@ var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // is true then:
 //
 //	0s     429 retry-after: 30        an answer, with headers after each "|"
-//	0s     fails                      no answer came, or it broke off
+//	0s     fails                      no answer came
+//	0s     200 broke off              it came, and ended too soon
+//	0s     200 whole, whole           it came to its end, now or after its headers
 //	40s    200 began 10s              … of a try that began at 10s
 //	29.9s  is out                     nobody is sent there
 //	30s    is on trial 1 of 8         of eight callers at this moment one is
@@ -183,6 +185,47 @@ var stories = map[string]string{
 		0s     200 broke off
 		0s     200 broke off
 		0s     is out`,
+	"a good beginning does not make up for it": `
+		0s     200
+		1s     200 broke off
+		2s     200
+		3s     200 broke off
+		3s     is well
+		4s     200
+		5s     200 broke off
+		9.9s   is out
+		10s    is on trial 1 of 8`,
+	"a whole answer does": `
+		0s     200
+		1s     200 broke off
+		2s     200
+		3s     200 broke off
+		4s     200
+		5s     whole
+		6s     200
+		7s     200 broke off
+		7s     200 broke off
+		7s     200 whole
+		7s     200 broke off
+		7s     200 broke off
+		7s     is well
+		8s     fails
+		8s     is out`,
+	"nor does a whole answer make up for those that never came": `
+		0s     fails
+		0s     fails
+		0s     whole
+		0s     is well
+		0s     fails
+		0s     is out`,
+	"a whole answer while it is out, or on trial, is no probe's": `
+		0s     fails
+		0s     fails
+		0s     fails
+		1s     whole
+		4.9s   is out
+		5s     whole
+		5s     is on trial 1 of 8`,
 	"a caller that hangs up says nothing": `
 		0s     no answer
 		0s     no answer
@@ -372,10 +415,12 @@ func sign(t *testing.T, text string) health.Sign {
 		s.Began = start.Add(duration(t, began))
 	}
 	status, brokeOff := strings.CutSuffix(what, " broke off")
+	status, s.Whole = strings.CutSuffix(status, "whole")
+	status = strings.TrimSpace(status)
 	s.Failed = brokeOff || what == "fails"
 	if n, err := strconv.Atoi(status); err == nil {
 		s.Status = n
-	} else if what != "fails" && what != "no answer" {
+	} else if what != "fails" && what != "no answer" && what != "whole" {
 		t.Fatalf("no sign: %q", text)
 	}
 	return s
