@@ -81,9 +81,10 @@ func (s *Service) checkReport(k *call, r Report) error {
 	return nil
 }
 
-// brokenOff charges a call that ended in the middle by its provider's rule.
+// brokenOff charges a call that ended in the middle by its provider's rule. What was
+// seen of an answer that goes on in the background says nothing of what it becomes.
 func (s *Service) brokenOff(k *call, r Report, final journal.Attempt) (bill, error) {
-	if s.onAbort(final.Deployment) != registry.AbortSeen || r.SeenOutputTokens < 0 {
+	if s.onAbort(final.Deployment) != registry.AbortSeen || r.SeenOutputTokens < 0 || k.note.Background != 0 {
 		return s.byRuleOf(k, r, final), nil
 	}
 	final.Tokens = k.note.seen(r)

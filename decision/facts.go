@@ -68,6 +68,7 @@ type RequestFacts struct {
 	Tools     int    `json:"tools"`
 	Images    int    `json:"images"`
 	Files     int    `json:"files"`
+	TokenIDs  bool   `json:"token_ids"`  // some of it is token ids, which no guard can read
 	SizeBand  string `json:"size_band"`  // of the prompt: tiny <1k, small <8k, medium <32k, large <128k, huge; in tokens by the byte bound
 	MaxOutput int64  `json:"max_output"` // as asked; 0: not said
 }

@@ -29,6 +29,7 @@ func (f *Facts) appendJSON(b []byte) []byte {
 	b = appendNumber(append(b, `,"tools":`...), r.Tools)
 	b = appendNumber(append(b, `,"images":`...), r.Images)
 	b = appendNumber(append(b, `,"files":`...), r.Files)
+	b = strconv.AppendBool(append(b, `,"token_ids":`...), r.TokenIDs)
 	b = appendQuoted(append(b, `,"size_band":`...), r.SizeBand)
 	b = strconv.AppendInt(append(b, `,"max_output":`...), r.MaxOutput, 10)
 	b = appendQuoted(append(b, `},"model":{"name":`...), f.Model.Name)

@@ -21,7 +21,7 @@ func TestFactsAreWrittenAsTheLibraryWould(t *testing.T) {
 				Tags: rapid.OneOf(rapid.Just(map[string]string(nil)), rapid.MapOf(text, text)).Draw(t, "tags")},
 			Tenant: decision.TenantFacts{Regions: texts.Draw(t, "regions")}, App: decision.AppFacts{Models: texts.Draw(t, "models")},
 			Request: decision.RequestFacts{Dialect: text.Draw(t, "dialect"), Endpoint: text.Draw(t, "endpoint"), Method: text.Draw(t, "method"), Path: text.Draw(t, "path"),
-				Stream: rapid.Bool().Draw(t, "stream"), Tools: rapid.Int().Draw(t, "tools"), Images: rapid.Int().Draw(t, "images"), Files: rapid.Int().Draw(t, "files"),
+				Stream: rapid.Bool().Draw(t, "stream"), Tools: rapid.Int().Draw(t, "tools"), Images: rapid.Int().Draw(t, "images"), Files: rapid.Int().Draw(t, "files"), TokenIDs: rapid.Bool().Draw(t, "ids"),
 				SizeBand: text.Draw(t, "band"), MaxOutput: rapid.Int64().Draw(t, "output")},
 			Model: decision.ModelFacts{Name: text.Draw(t, "model")},
 			Deployments: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) decision.DeploymentFacts {

@@ -150,7 +150,7 @@ func (s *Service) facts(c *Case, sub *Subject) Facts {
 		Request: RequestFacts{
 			Dialect: string(c.Ask.Dialect), Endpoint: string(c.Ask.Endpoint),
 			Method: c.Request.Method, Path: withoutQuery(c.Request.Path), Stream: c.Ask.Stream,
-			Tools: c.Ask.Tools, Images: c.Ask.Images, Files: c.Ask.Files,
+			Tools: c.Ask.Tools, Images: c.Ask.Images, Files: c.Ask.Files, TokenIDs: c.Ask.TokenIDs > 0,
 			SizeBand: sizeBand(c.Ask.InputTokens), MaxOutput: c.Ask.MaxOutput,
 		},
 		Model:       ModelFacts{Name: c.Ask.Model},

@@ -30,6 +30,7 @@ type note struct {
 
 	OutputExtra int64 // tokens, as held for one try beside the answers
 	Attempts    int64 // tries that the hold pays for; 0: one
+	Background  int64 // 1: the provider goes on when the call is over
 }
 
 // The first byte of an encoded note. Most notes are written as they always were:
@@ -87,6 +88,9 @@ func (c *Case) note(p *Plan) note {
 	}
 	if ceiling.Attempts > 1 {
 		n.Attempts = ceiling.Attempts
+	}
+	if c.Ask.Background {
+		n.Background = 1
 	}
 	for _, d := range p.Deployments {
 		n.Deployments = append(n.Deployments, d.Name)
@@ -205,7 +209,7 @@ func (n *note) numbers() []*int64 {
 	return []*int64{&n.RegistryVersion, &n.Input, &n.MaxOutput, &n.Answers, &n.HeldNanoUSD}
 }
 
-func (n *note) extensions() []*int64 { return []*int64{&n.OutputExtra, &n.Attempts} }
+func (n *note) extensions() []*int64 { return []*int64{&n.OutputExtra, &n.Attempts, &n.Background} }
 
 func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)

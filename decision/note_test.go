@@ -26,7 +26,7 @@ func noteGen() *rapid.Generator[decision.Note] {
 			Answers: count.Draw(t, "answers"), HeldNanoUSD: count.Draw(t, "held"),
 		}
 		if rapid.Bool().Draw(t, "extended") {
-			n.OutputExtra, n.Attempts = count.Draw(t, "extra"), count.Draw(t, "attempts")
+			n.OutputExtra, n.Attempts, n.Background = count.Draw(t, "extra"), count.Draw(t, "attempts"), count.Draw(t, "background")
 		}
 		return n
 	})

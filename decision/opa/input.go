@@ -42,6 +42,7 @@ func fields() []field {
 		number("request", "tools", func(f *facts) int64 { return int64(f.Request.Tools) }),
 		number("request", "images", func(f *facts) int64 { return int64(f.Request.Images) }),
 		number("request", "files", func(f *facts) int64 { return int64(f.Request.Files) }),
+		truth("request", "token_ids", func(f *facts) bool { return f.Request.TokenIDs }),
 		text("request", "size_band", func(f *facts) string { return f.Request.SizeBand }),
 		number("request", "max_output", func(f *facts) int64 { return f.Request.MaxOutput }),
 		text("model", "name", func(f *facts) string { return f.Model.Name }),

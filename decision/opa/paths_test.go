@@ -304,7 +304,7 @@ func someFacts(t *rapid.T) *decision.Facts {
 		App:    decision.AppFacts{Models: words.Draw(t, "models")},
 		Request: decision.RequestFacts{Dialect: word.Draw(t, "dialect"), Endpoint: word.Draw(t, "endpoint"), Method: word.Draw(t, "method"),
 			Path: word.Draw(t, "path"), Stream: truth.Draw(t, "stream"), Tools: small.Draw(t, "tools"), Images: small.Draw(t, "images"),
-			Files: small.Draw(t, "files"), SizeBand: word.Draw(t, "size"), MaxOutput: int64(small.Draw(t, "max"))},
+			Files: small.Draw(t, "files"), TokenIDs: truth.Draw(t, "ids"), SizeBand: word.Draw(t, "size"), MaxOutput: int64(small.Draw(t, "max"))},
 		Model:   decision.ModelFacts{Name: word.Draw(t, "model")},
 		Time:    decision.TimeFacts{Hour: small.Draw(t, "hour"), Weekday: word.Draw(t, "weekday"), Date: word.Draw(t, "date")},
 		Gateway: word.Draw(t, "gateway"),

@@ -12,7 +12,7 @@ call := {
 	"app": {"models": []},
 	"request": {
 		"dialect": "openai", "endpoint": "chat_completions", "method": "POST", "path": "/v1/chat/completions",
-		"stream": false, "tools": 0, "images": 0, "files": 0, "size_band": "small", "max_output": 0,
+		"stream": false, "tools": 0, "images": 0, "files": 0, "token_ids": false, "size_band": "small", "max_output": 0,
 	},
 	"model": {"name": "gpt-4o"},
 	"deployments": [
