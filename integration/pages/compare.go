@@ -36,15 +36,19 @@ func Same(want, got string) error {
 	return fmt.Errorf("the page says\n%s\nand what comes is\n%s", indent(want), indent(got))
 }
 
-// lines are a text's, without what no reader sees: space at their ends, carriage
-// returns, empty lines before and behind.
+// lines are a text's, without what means nothing to a reader: space at their ends,
+// carriage returns, empty lines before and behind, and how wide a table's columns
+// are, which is as wide as what stands in them.
 func lines(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(strings.Trim(text, "\r\n")) {
-		b.WriteString(strings.TrimRight(line, " \t\r\n") + "\n")
+		line = strings.TrimRight(line, " \t\r\n")
+		b.WriteString(columns.ReplaceAllString(line, "$1  ") + "\n")
 	}
 	return b.String()
 }
+
+var columns = regexp.MustCompile(`(\S)  +`)
 
 func indent(text string) string {
 	return "    " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n    ")

@@ -15,6 +15,8 @@ func TestSame(t *testing.T) {
 		{"lines", "a\n…\nd\n", "a\nb\nc\nd\n", true},
 		{"no lines", "a\n…\nd\n", "a\nd\n", true},
 		{"lines at the end", "a\n…\n", "a\nb\n", true},
+		{"wider columns", "A    B\n1…  2\n", "A   B\n100   2\n", true},
+		{"space before a line is a reader's", "  a\n", "    a\n", false},
 		{"a line more", "a\n", "a\nb\n", false},
 		{"a line less", "a\nb\n", "a\n", false},
 		{"signs that mean something to a pattern", "a.c (x)\n", "abc (x)\n", false},

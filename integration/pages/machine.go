@@ -131,8 +131,16 @@ func (m *Machine) env() []string {
 	}
 }
 
-// here is a page's text as it has to be on this machine.
-func (m *Machine) here(text string) string { return m.replace.Replace(text) }
+// here is a page's text as it has to be on this machine, without what is done.
+func (m *Machine) here(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "git clone ") && strings.TrimSpace(line) != "make build" {
+			b.WriteString(line)
+		}
+	}
+	return m.replace.Replace(b.String())
+}
 
 // serverIn says which server a piece of a block starts.
 func (m *Machine) serverIn(piece string) *starts {

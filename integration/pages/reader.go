@@ -37,6 +37,15 @@ func (r *Reader) Close() error {
 	return errors.Join(errs...)
 }
 
+// Said is what the servers have printed so far.
+func (r *Reader) Said() string {
+	var b strings.Builder
+	for _, s := range r.servers {
+		fmt.Fprintf(&b, "%s said\n%s\n", s.line, indent(s.out.String()))
+	}
+	return b.String()
+}
+
 // Bounds for a busy machine; neither says anything about speed.
 const (
 	blockEnds = 2 * time.Minute
