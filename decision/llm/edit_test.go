@@ -43,6 +43,7 @@ func TestEditsAreByteExact(t *testing.T) {
 		{"a limit below stays", chat, `{` + m + `,"max_tokens": 50}`, 100, "", `{` + m + `,"max_tokens": 50}`},
 		{"a limit at it stays", chat, `{` + m + `,"max_tokens":1e2}`, 100, "", `{` + m + `,"max_tokens":1e2}`},
 		{"a limit above is lowered in place", chat, `{"max_tokens" : 5000 ,` + m + `}`, 100, "max_completion_tokens", `{"max_tokens" : 100 ,` + m + `}`},
+		{"a limit just above is lowered", chat, `{` + m + `,"max_tokens":101}`, 100, "", `{` + m + `,"max_tokens":100}`},
 		{"an odd spelling is replaced whole", chat, `{"max_t\u006fkens":5.0E3,` + m + `}`, 100, "", `{"max_t\u006fkens":100,` + m + `}`},
 		{"both spellings are lowered", chat, `{"max_tokens":200,` + m + `,"max_completion_tokens":300}`, 100, "", `{"max_tokens":100,` + m + `,"max_completion_tokens":100}`},
 		{"one of two is above", chat, `{"max_tokens":50,` + m + `,"max_completion_tokens":300}`, 100, "", `{"max_tokens":50,` + m + `,"max_completion_tokens":100}`},
@@ -68,6 +69,7 @@ func TestEditsAreByteExact(t *testing.T) {
 		{"an embedding has no limit", embeddings, `{"model":"m","input":"x"}`, 100, "", `{"model":"m","input":"x"}`},
 
 		{"reasoning is lowered with the limit", chat, `{` + m + `,"max_tokens":9000,"reasoning":{"max_tokens":8e3}}`, 4000, "", `{` + m + `,"max_tokens":4000,"reasoning":{"max_tokens":3000}}`},
+		{"reasoning must stay below the limit", chat, `{` + m + `,"max_tokens":9000,"reasoning":{"max_tokens":4000}}`, 4000, "", `{` + m + `,"max_tokens":4000,"reasoning":{"max_tokens":3000}}`},
 		{"reasoning at its least", chat, `{` + m + `,"max_tokens":9000,"reasoning":{"max_tokens":8000}}`, 1025, "", `{` + m + `,"max_tokens":1025,"reasoning":{"max_tokens":1024}}`},
 		{"reasoning that fits stays", chat, `{` + m + `,"max_tokens":9000,"reasoning":{"max_tokens":1999}}`, 2000, "", `{` + m + `,"max_tokens":2000,"reasoning":{"max_tokens":1999}}`},
 		{"another server's budget has no least", chat, `{"thinking_budget":8000,` + m + `,"max_tokens":9000}`, 100, "", `{"thinking_budget":75,` + m + `,"max_tokens":100}`},

@@ -68,6 +68,9 @@ func (c *change) make(route llm.Route, body []byte) {
 		c.usage(usage)
 	}
 	most := c.a.MinOutput + c.r.Int64N(50_000)
+	if c.r.chance(3) { // at the edge of what there is
+		most = max(c.a.MinOutput, c.a.MaxOutput+int64(c.r.IntN(3))-1)
+	}
 	if !c.r.chance(4) {
 		c.clamp(most)
 	}
