@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +30,7 @@ type play struct {
 	err      error // of the harness: the driver died, or did not answer
 	attempts []sdk.Attempt
 	calls    []upstream.Call // at the provider
+	took     time.Duration
 }
 
 // title names a play among those of its player.
@@ -99,6 +101,8 @@ func (s *stage) playAll(ctx context.Context, rows []row) map[player][]*play {
 func (s *stage) play(ctx context.Context, p *play) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	began := time.Now()
+	defer func() { p.took = time.Since(began) }()
 	p.scene = &sdk.Scene{Name: slug(p.player.name() + " " + p.row.name + " " + p.op), Steer: p.row.steer}
 	first := func() {}
 	if p.row.gate {
@@ -215,9 +219,15 @@ func (p *play) judge(t *testing.T) {
 	if p.err != nil {
 		t.Fatal(p.err)
 	}
+	t.Log(p.summary())
 	w := p.row.want
-	if n := max(w.attempts, 1); len(p.attempts) != n {
-		t.Errorf("the SDK tried %d times, want %d", len(p.attempts), n)
+	if n := max(w.attempts, 1); len(p.attempts) < n || len(p.attempts) > max(n, w.atMost) {
+		t.Errorf("the SDK tried %d times, want %d to %d", len(p.attempts), n, max(n, w.atMost))
+	}
+	for i, a := range p.attempts {
+		if a.Retry != strconv.Itoa(i) {
+			t.Errorf("attempt %d is the SDK's retry %q", i+1, a.Retry)
+		}
 	}
 	calls := w.calls
 	switch {
@@ -356,6 +366,19 @@ func (p *play) judgeUsage(t *testing.T) {
 			t.Errorf("the application was told of %d %s tokens, and the provider billed %d", n[0], part, n[1])
 		}
 	}
+}
+
+// summary is a play in a line.
+func (p *play) summary() string {
+	var statuses []int
+	for _, a := range p.attempts {
+		statuses = append(statuses, a.Status)
+	}
+	end := fmt.Sprintf("%q", p.got.Finish)
+	if e := p.got.Error; e != nil {
+		end = fmt.Sprintf("%s %s", e.Class, e.Code)
+	}
+	return fmt.Sprintf("answers %v, %d calls at the provider, %s, in %v", statuses, len(p.calls), end, p.took.Round(time.Millisecond))
 }
 
 // story is what happened, for whoever reads a failure.

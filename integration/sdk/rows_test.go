@@ -28,13 +28,16 @@ type row struct {
 	headers  map[string]string
 	before   bool // a call of the same is let out first and stays open
 	released bool // until the SDK has been refused once
+	spent    bool // it does not stay open: it was answered
 
 	want want
 }
 
 // ask is a request before each dialect spells it.
 type ask struct {
-	model string // "": the dialect's own; "*" at its end stands for the player
+	// model is "" for the dialect's own. In it * stands for the player, % for the
+	// dialect's family (gpt, claude) and ^ for the other one's.
+	model string
 	text  string
 	max   int // output limit; 0: Anthropic's must have one, OpenAI's has none
 	image bool
@@ -49,6 +52,7 @@ type want struct {
 	class    string // of the exception, where its status does not say it
 	broken   bool   // an exception without a status
 	attempts int    // of the SDK; 0: 1
+	atMost   int    // of the SDK, where it depends on when something is free again
 	calls    int    // at the provider; 0: 1, or none where Signalbox refuses; -1: none
 	finish   string // in OpenAI's words
 	waits    bool   // the SDK waits as long as it is told
@@ -141,9 +145,9 @@ func failing() []row {
 		{name: "provider's 400 to a stream", ops: generating, how: "stream", ask: ask{text: "Hello", max: 50}, steer: status("400"),
 			want: want{status: 400, also: providersWords}},
 		{name: "provider's 422", ask: ask{text: "Hello", max: 50}, steer: status("422"), want: want{status: 422, also: providersWords}},
-		{name: "provider breaks off", ops: generating, how: "stream", ask: ask{text: "Hello", max: 50},
+		{name: "provider breaks off", ops: generating, how: "stream", ask: ask{text: "Hello", max: 2000},
 			steer: map[string]string{upstream.HeaderOutput: "40", upstream.HeaderErrorEvent: "12"}, want: want{broken: true}},
-		{name: "provider's connection breaks", ops: generating, how: "stream", ask: ask{text: "Hello", max: 50},
+		{name: "provider's connection breaks", ops: generating, how: "stream", ask: ask{text: "Hello", max: 2000},
 			steer: map[string]string{upstream.HeaderOutput: "40", upstream.HeaderCut: "12"}, want: want{broken: true}},
 	}
 }
@@ -181,7 +185,11 @@ func (a *ask) params(op string, p player) json.RawMessage {
 	}
 	maps.Copy(out, a.more)
 	if model, ok := out["model"].(string); ok {
-		out["model"] = strings.Replace(model, "*", p.name(), 1)
+		own, other := "gpt", "claude"
+		if p.sdk == "anthropic" {
+			own, other = other, own
+		}
+		out["model"] = strings.NewReplacer("*", p.name(), "%", own, "^", other).Replace(model)
 	}
 	raw, err := json.Marshal(out)
 	if err != nil {

@@ -17,6 +17,9 @@ func TestOfficialSDKs(t *testing.T) {
 		t.Fatal(err)
 	}
 	drivers := startDrivers(t, kit)
+	t.Run("Signalbox", func(t *testing.T) { throughSignalbox(t, drivers) })
+	t.Run("every reason", func(t *testing.T) { everyReason(t, drivers) })
+	// Last, because its tasks hold the provider's credentials.
 	t.Run("the provider itself", func(t *testing.T) { withTheProvider(t, drivers) })
 }
 
