@@ -29,6 +29,10 @@ $(BIN):
 engine: $(BIN) ## fetch ClickHouse's engine into the user's cache (npm), once
 	$(ENGINE)
 
+.PHONY: sdk
+sdk: ## fetch the official SDKs that the tests call us with into the user's cache (pip, npm), once
+	@$(GO) run ./integration/sdk/install
+
 .PHONY: demo
 demo: build ## everything on the embedded defaults: traffic, refusals, three SQL answers
 	$(GO) run ./integration/demo -bin $(BIN)
@@ -45,7 +49,7 @@ test-unit: ## unit, property and simulation tests, race detector on
 	$(GO) test -race -timeout 20m $(UNIT)
 
 .PHONY: test-integration
-test-integration: $(BIN) engine ## everything running at once: real journal, engine, processes, kill -9
+test-integration: $(BIN) engine sdk ## everything running at once: real journal, engine, processes, kill -9
 	SIGNALBOX_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 20m -count=1 ./integration/...
 
 .PHONY: fuzz
