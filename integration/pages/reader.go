@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -123,7 +124,7 @@ func (r *Reader) compare(ctx context.Context, b Block, text, want, got string) e
 
 // onlyAsks: every command of the block may be asked twice.
 func onlyAsks(text string) bool {
-	for line := range strings.Lines(joined(text)) {
+	for line := range strings.Lines(quoted.ReplaceAllString(joined(text), `""`)) {
 		line = strings.TrimSpace(line)
 		asks := strings.HasPrefix(line, "bin/signalbox sql ") || line == "bin/signalbox budgets" || strings.HasPrefix(line, "bin/signalbox budgets --match ")
 		if line != "" && !asks {
@@ -132,6 +133,9 @@ func onlyAsks(text string) bool {
 	}
 	return true
 }
+
+// quoted is an argument that may go over lines, as queries do.
+var quoted = regexp.MustCompile(`"[^"]*"`)
 
 // serve starts a server, after the one of its kind that runs has been interrupted.
 func (r *Reader) serve(ctx context.Context, start *starts, line string) error {
