@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"sync"
+	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,16 +19,20 @@ import (
 type play struct {
 	box      *rig.Box
 	provider *upstream.Provider
+	address  string // the provider's
+	bill     *bill
+	http     *http.Client // the applications'
 	out      io.Writer
 	callers  int
 	keys     map[string]string
+	leaked   int // answers with a provider's private headers, in all acts
 	began    time.Time
 }
 
 // all is the play from door to door.
 func (p *play) all(ctx context.Context) error {
 	for _, act := range []func(context.Context) error{
-		p.world, p.everyday, p.capacity, p.loop, p.dollar, p.books,
+		p.world, p.everyday, p.redaction, p.capacity, p.failover, p.loop, p.dollar, p.credentials, p.books,
 	} {
 		if err := act(ctx); err != nil {
 			return err
@@ -39,7 +43,7 @@ func (p *play) all(ctx context.Context) error {
 
 // world tells Signalbox who there is.
 func (p *play) world(ctx context.Context) error {
-	if err := p.box.Apply(ctx, world); err != nil {
+	if err := p.box.Apply(ctx, worldAt(p.address)); err != nil {
 		return err
 	}
 	for _, app := range apps {
@@ -49,26 +53,23 @@ func (p *play) world(ctx context.Context) error {
 		}
 		p.keys[app] = key
 	}
+	p.keys["nobody"] = "sbx_notakey"
 	return nil
 }
 
-// everyday: two tenants at work, and three calls that should not go out.
+// everyday: two tenants at work in two dialects, and three calls that must not go out.
 func (p *play) everyday(ctx context.Context) error {
-	p.act("1. Everyday traffic: two tenants, three apps, and three calls that must not go out")
-	var t tally
+	s := p.scene("1. Everyday traffic by the official OpenAI and Anthropic SDKs, and three calls that must not go out")
 	bar := p.bar("calls", 120)
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	for i := range 120 {
 		group.Go(func() error {
-			app := apps[i%2] // acme's two
-			if i%4 == 3 {
-				app = "globex/notebook"
+			defer bar.Add(1)
+			r, err := p.ask(gctx, s.tally, everydayAsk(i))
+			if err == nil && (r.code != "" || i%10 == 5 && r.tool != "lookup") {
+				err = fmt.Errorf("call %d was answered %+v", i, r)
 			}
-			model := "gpt-4o-mini"
-			err := p.call(gctx, &t, app, chat(model, prompts[app][i%len(prompts[app])], 256), map[string]string{
-				"x-signalbox-user": fmt.Sprintf("user-%d", i%9), "x-signalbox-session": fmt.Sprintf("s-%d", i%12)})
-			bar.Add(1)
 			return err
 		})
 	}
@@ -76,83 +77,147 @@ func (p *play) everyday(ctx context.Context) error {
 		return err
 	}
 	for _, stray := range []struct{ app, model string }{
-		{"acme/billing", "gpt-4o"}, {"acme/helpdesk", "gpt-5-imaginary"},
+		{"acme/billing", "gpt-4o"}, {"acme/helpdesk", "gpt-5-imaginary"}, {"nobody", "gpt-4o"},
 	} {
-		if err := p.call(ctx, &t, stray.app, chat(stray.model, "Hello?", 16), nil); err != nil {
+		if _, err := p.ask(ctx, s.tally, ask{app: stray.app, model: stray.model, turns: said("Hello?"), max: 16}); err != nil {
 			return err
 		}
 	}
-	p.keys["nobody"] = "sbx_notakey"
-	if err := p.call(ctx, &t, "nobody", chat("gpt-4o", "Hello?", 16), nil); err != nil {
+	bar.Done()
+	return p.ends(s)
+}
+
+func everydayAsk(i int) ask {
+	a := ask{app: apps[i%2], model: "gpt-4o-mini", max: 256, stream: i%3 == 0}
+	if i%4 == 3 {
+		a.app = "globex/notebook"
+	}
+	if a.app != "acme/billing" && i%8 > 2 {
+		a.model = "claude-sonnet"
+	}
+	a.headers = []string{"x-signalbox-user", fmt.Sprintf("user-%d", i%9), "x-signalbox-session", fmt.Sprintf("s-%d", i%12)}
+	if i%5 == 0 {
+		a.headers = append(a.headers, upstream.HeaderCached, "16") // the provider had seen the beginning before
+	}
+	prompt := prompts[a.app][i%len(prompts[a.app])]
+	if i%10 == 5 {
+		a.tool, prompt = "lookup", prompt+" Look the order up first. call:lookup"
+	}
+	a.turns = said(prompt)
+	return a
+}
+
+// redaction: what acme's policy takes out of prompts, the provider never sees.
+func (p *play) redaction(ctx context.Context) error {
+	s := p.scene("2. Acme's policy takes e-mail addresses out of prompts")
+	const prompt = "Write to jan.de.vries@example.nl that the parcel is found."
+	for _, model := range []string{"gpt-4o-mini", "claude-sonnet"} {
+		if _, err := p.ask(ctx, s.tally, ask{app: "acme/helpdesk", model: model, turns: said(prompt), max: 64, stream: true}); err != nil {
+			return err
+		}
+	}
+	if err := p.settle(ctx); err != nil {
 		return err
 	}
-	bar.Done()
-	p.show(&t)
-	return nil
+	p.say("   the application wrote  %s", prompt)
+	calls := p.provider.Calls()
+	for _, c := range calls[max(0, len(calls)-2):] {
+		_, saw, _ := strings.Cut(c.Body, "Write to ")
+		saw, _, _ = strings.Cut(saw, ".\"")
+		p.say("   the provider saw       Write to %s.  (%s)", saw, c.Path)
+		if strings.Contains(c.Body, "jan.de.vries") || !strings.Contains(c.Body, "[email]") {
+			return fmt.Errorf("the provider was sent %s", c.Body)
+		}
+	}
+	return p.ends(s)
 }
 
 // capacity: a provisioned deployment fills up, and calls move to pay-as-you-go
 // before anybody sees a 429.
 func (p *play) capacity(ctx context.Context) error {
-	p.act("2. A provisioned deployment of 24,000 tokens a minute fills up; calls move to pay-as-you-go")
-	var t tally
-	bar := p.bar("calls", 60)
-	for i := range 60 {
-		prompt := prompts["acme/helpdesk"][i%4]
-		if err := p.call(ctx, &t, "acme/helpdesk", chat("gpt-4o", prompt, 400), map[string]string{
-			"x-signalbox-user": fmt.Sprintf("user-%d", i%9), upstream.HeaderOutput: "350"}); err != nil {
+	s := p.scene("3. A provisioned deployment of 24,000 tokens a minute fills up; calls move to pay-as-you-go")
+	bar := p.bar("calls", 70)
+	for i := range 70 {
+		if _, err := p.ask(ctx, s.tally, ask{app: "acme/helpdesk", model: "gpt-4o", turns: said(prompts["acme/helpdesk"][i%4]), max: 400,
+			headers: []string{"x-signalbox-user", fmt.Sprintf("user-%d", i%9), upstream.HeaderOutput, "350"}}); err != nil {
 			return err
 		}
 		bar.Add(1)
 	}
 	bar.Done()
-	p.show(&t)
-	if t.at("gpt-4o-ptu") == 0 || t.at("gpt-4o-paygo") == 0 {
-		return fmt.Errorf("the calls did not move: %v", t.deployments)
+	if s.tally.deployments["gpt-4o-ptu"] == 0 || s.tally.deployments["gpt-4o-paygo"] == 0 {
+		return fmt.Errorf("the calls did not move: %v, %v", s.tally.deployments, s.tally.refusals)
 	}
-	return nil
+	return p.ends(s)
 }
 
-// loop: an agent that calls itself in circles is stopped by its session's cap.
-func (p *play) loop(ctx context.Context) error {
-	p.act("3. An agent loops; its session may cost $0.002")
-	var t tally
-	for range 40 {
-		if err := p.call(ctx, &t, "globex/crawler", chat("gpt-4o-mini", prompts["globex/crawler"][0], 400), map[string]string{
-			"x-signalbox-session": "crawl-7", "x-signalbox-agent": "crawler", upstream.HeaderOutput: "300"}); err != nil {
+// failover: a deployment has enough, and its calls go to the next before their
+// callers see anything of it; then it is left alone for as long as it said.
+func (p *play) failover(ctx context.Context) error {
+	s := p.scene("4. A deployment answers 429 and says to come back in half a minute; its calls go elsewhere")
+	for i := range 20 {
+		if _, err := p.ask(ctx, s.tally, ask{app: "globex/notebook", model: "gpt-4.1", turns: said(fmt.Sprintf("[%d] %s", i, prompts["globex/notebook"][i%3])), max: 64, stream: i%2 == 0,
+			headers: []string{upstream.HeaderStatus, "429", upstream.HeaderRetryAfter, "30", upstream.HeaderOnly, "gpt-41-weu"}}); err != nil {
 			return err
 		}
 	}
-	p.show(&t)
-	if t.refused("budget_exhausted") == 0 {
-		return fmt.Errorf("the loop was not stopped: %v", t.refusals)
+	if err := p.settle(ctx); err != nil {
+		return err
 	}
-	return nil
+	refused := 0
+	for _, c := range p.provider.Calls() {
+		if c.Model == "gpt-41-weu" {
+			refused++
+		}
+	}
+	p.say("   gpt-41-a was asked %d× and said 429; gpt-41-b served all 20, and the SDKs saw none of it", refused)
+	if served := s.tally.deployments["gpt-41-b"]; served != 20 || refused == 0 || s.tally.retries > 0 {
+		return fmt.Errorf("gpt-41-b served %d of 20, gpt-41-a was asked %d times, the SDK retried %d times", served, refused, s.tally.retries)
+	}
+	return p.ends(s)
 }
 
-// dollar: many callers at once on one dollar, until it is spent.
+// loop: an agent that calls the same tool in circles, with a prompt that grows, is
+// stopped by its session's cap.
+func (p *play) loop(ctx context.Context) error {
+	s := p.scene("5. An agent on Anthropic's SDK calls one tool in circles; its session may cost $0.05")
+	turns := said("List every link on the page and decide which to visit next. call:fetch")
+	for range 60 {
+		r, err := p.ask(ctx, s.tally, ask{app: "globex/crawler", model: "claude-sonnet", turns: turns, max: 400, tool: "fetch",
+			headers: []string{"x-signalbox-session", "crawl-7", "x-signalbox-agent", "crawler"}})
+		if err != nil {
+			return err
+		}
+		if r.code != "" {
+			break
+		}
+		turns = append(turns, turn{"I fetch the page."}, turn{"It links to /a, /b and to itself. Go on. call:fetch"})
+	}
+	if s.tally.refusals["budget_exhausted"] == 0 {
+		return fmt.Errorf("the loop was not stopped: %v", s.tally.refusals)
+	}
+	return p.ends(s)
+}
+
+// dollar: many callers at once on one dollar, until it is spent. The SDKs wait and
+// try again by themselves where the money is only held.
 func (p *play) dollar(ctx context.Context) error {
-	p.act(fmt.Sprintf("4. %d concurrent callers on one dollar", p.callers))
-	var t tally
+	s := p.scene(fmt.Sprintf("6. %d concurrent callers on what is left of one dollar, with the SDKs' own retries", p.callers))
 	var spent atomic.Bool
 	bar := p.bar("cents", 100)
 	group, gctx := errgroup.WithContext(ctx)
 	for i := range p.callers {
 		group.Go(func() error {
 			for n := 0; !spent.Load(); n++ {
-				prompt := prompts["globex/notebook"][(i+n)%3]
-				code, err := p.callCode(gctx, &t, "globex/notebook", chat("gpt-4o", fmt.Sprintf("[%d.%d] %s", i, n, prompt), 300), nil)
+				prompt := fmt.Sprintf("[%d.%d] %s", i, n, prompts["globex/notebook"][(i+n)%3])
+				r, err := p.ask(gctx, s.tally, ask{app: "globex/notebook", model: "gpt-4.1", turns: said(prompt), max: 300, stream: (i+n)%2 == 0})
 				if err != nil {
 					return err
 				}
-				switch code {
-				case "budget_exhausted":
+				if r.code == "budget_exhausted" {
 					spent.Store(true)
-				case "budget_held":
-					// What the SDKs do with a 429: wait and try again.
-					time.Sleep(20 * time.Millisecond)
 				}
-				bar.Set(int(t.nano.Load() / 10_000_000))
+				bar.Set(int(p.since(s) / cent))
 			}
 			return nil
 		})
@@ -161,101 +226,20 @@ func (p *play) dollar(ctx context.Context) error {
 		return err
 	}
 	bar.Done()
-	p.show(&t)
+	return p.ends(s)
+}
+
+// credentials: whose keys went where, in all that was played.
+func (p *play) credentials(ctx context.Context) error {
+	p.act("7. Whose keys went where")
+	if err := p.settle(ctx); err != nil {
+		return err
+	}
+	calls, _, strays := p.bill.sum()
+	p.say("   %d calls reached the provider, each with the provider's credential and none with a caller's key", calls)
+	p.say("   no answer told a caller of the provider's account, cookies or rate limits")
+	if strays > 0 || p.leaked > 0 {
+		return fmt.Errorf("%d calls came with the wrong key, and %d answers said too much", strays, p.leaked)
+	}
 	return nil
-}
-
-// chat is an OpenAI body.
-func chat(model, prompt string, maxTokens int) string {
-	body, _ := json.Marshal(map[string]any{
-		"model": model, "max_tokens": maxTokens,
-		"messages": []map[string]string{
-			{"role": "system", "content": "You answer briefly, truthfully and in the language of the question."},
-			{"role": "user", "content": prompt},
-		},
-	})
-	return string(body)
-}
-
-// call asks, calls the provider as told, and reports.
-func (p *play) call(ctx context.Context, t *tally, app, body string, headers map[string]string) error {
-	_, err := p.callCode(ctx, t, app, body, headers)
-	return err
-}
-
-func (p *play) callCode(ctx context.Context, t *tally, app, body string, headers map[string]string) (string, error) {
-	began := time.Now()
-	answer, err := p.box.Chat(ctx, p.keys[app], body, headers)
-	if err != nil {
-		return "", err
-	}
-	t.decided(answer, time.Since(began))
-	if code := answer.Denied(); code != "" {
-		return code, nil
-	}
-	send := body
-	if answer.Request != nil {
-		send = answer.Request.Body
-	}
-	reply, err := p.provider.Complete([]byte(send), headers[upstream.HeaderOutput])
-	if err != nil {
-		return "", err
-	}
-	var said struct{ Usage json.RawMessage }
-	if err := json.Unmarshal(reply, &said); err != nil {
-		return "", err
-	}
-	receipt, err := p.box.Settle(ctx, rig.Report{ReportToken: answer.ReportToken, Outcome: "completed",
-		Deployment: answer.Deployments[0].Name, Status: 200, ProviderUsage: said.Usage, LatencyMS: 800})
-	if err != nil {
-		return "", err
-	}
-	return "", t.charged(receipt)
-}
-
-// tally counts what happened in one act.
-type tally struct {
-	mu          sync.Mutex
-	allowed     int
-	changes     map[string]int
-	refusals    map[string]int
-	deployments map[string]int
-	took        []time.Duration
-	nano        atomic.Int64
-}
-
-func (t *tally) decided(a *rig.Answer, took time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.refusals == nil {
-		t.refusals, t.deployments, t.changes = map[string]int{}, map[string]int{}, map[string]int{}
-	}
-	t.took = append(t.took, took)
-	if code := a.Denied(); code != "" {
-		t.refusals[code]++
-		return
-	}
-	t.allowed++
-	for _, c := range a.Changes {
-		t.changes[c]++
-	}
-	t.deployments[a.Deployments[0].Name]++
-}
-
-func (t *tally) charged(r *rig.Receipt) error {
-	nano, err := nanoUSD(r.Charged.USD)
-	t.nano.Add(nano)
-	return err
-}
-
-func (t *tally) at(deployment string) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.deployments[deployment]
-}
-
-func (t *tally) refused(code string) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.refusals[code]
 }

@@ -1,8 +1,10 @@
 // Command demo is `make demo`: it starts the real binary on its embedded
-// defaults, plays two tenants' traffic through it, and shows what was decided,
-// what it cost, and what ClickHouse says. With -stay it remains up.
+// defaults and a simulated provider beside it, plays two tenants' traffic through
+// it by the official SDKs, and shows what was decided, what it cost, and what
+// ClickHouse says. With -stay it remains up.
 //
-// Start at acts.go, which is the play; world.go is the stage.
+// Start at acts.go, which is the play; world.go is the stage, callers.go the
+// applications, and tally.go what they and the provider saw.
 package main
 
 import (
@@ -11,6 +13,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -63,20 +67,52 @@ func stage(ctx context.Context, bin string, stay bool, callers int, out io.Write
 	if err != nil {
 		return nil, nil, err
 	}
-	config := rig.Config{Bin: bin, Dir: dir}
+	p := &play{bill: &bill{}, out: out, callers: callers, keys: map[string]string{}, began: time.Now(),
+		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: callers + 8}}}
+	closeProvider, err := p.openProvider()
+	if err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	if p.box, err = newBox(bin, dir, stay); err != nil {
+		return nil, nil, errors.Join(err, closeProvider(), os.RemoveAll(dir))
+	}
+	p.say("Starting signalbox on its embedded defaults (journal, books, ClickHouse's engine) in a temporary folder,")
+	p.say("and a simulated provider that speaks OpenAI's dialect, Azure's and Anthropic's at %s.", p.address)
+	starting, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := p.box.Start(starting); err != nil {
+		return nil, nil, errors.Join(err, closeProvider(), os.RemoveAll(dir))
+	}
+	return p, func() error {
+		p.http.CloseIdleConnections()
+		return errors.Join(p.box.Stop(), closeProvider(), os.RemoveAll(dir))
+	}, nil
+}
+
+func newBox(bin, dir string, stay bool) (*rig.Box, error) {
+	policies := filepath.Join(dir, "policies")
+	if err := os.MkdirAll(policies, 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(policies, "redact.rego"), []byte(policy), 0o644); err != nil {
+		return nil, err
+	}
+	config := rig.Config{Bin: bin, Dir: dir, Env: secrets, Extra: "policy: {dir: " + policies + "}\n"}
 	if stay {
 		config.HTTP, config.GRPC, config.Ops = "127.0.0.1:8080", "127.0.0.1:9090", "127.0.0.1:9091"
 	}
-	box, err := rig.New(config)
+	return rig.New(config)
+}
+
+// openProvider serves the simulated provider on a port of its own.
+func (p *play) openProvider() (closeProvider func() error, err error) {
+	p.provider = &upstream.Provider{Credentials: accepted, Billed: p.bill.note}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	p := &play{box: box, provider: &upstream.Provider{}, out: out, callers: callers, keys: map[string]string{}, began: time.Now()}
-	p.say("Starting signalbox on its embedded defaults (journal, books, ClickHouse's engine) in a temporary folder.")
-	starting, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	if err := box.Start(starting); err != nil {
-		return nil, nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	return p, func() error { return errors.Join(box.Stop(), os.RemoveAll(dir)) }, nil
+	p.address = "http://" + listener.Addr().String()
+	server := &http.Server{Handler: p.provider, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(listener) }() // until it is closed
+	return server.Close, nil
 }

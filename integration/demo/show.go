@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -49,20 +48,61 @@ func (b progress) Done() {
 	}
 }
 
-// show prints what an act came to.
-func (p *play) show(t *tally) {
+// scene is an act while it is played.
+type scene struct {
+	tally *tally
+	nano  int64 // what the provider had billed before it
+}
+
+func (p *play) scene(title string) *scene {
+	p.act(title)
+	_, nano, _ := p.bill.sum()
+	return &scene{newTally(), nano}
+}
+
+// since is what the provider has billed since the scene began.
+func (p *play) since(s *scene) int64 {
+	_, nano, _ := p.bill.sum()
+	return nano - s.nano
+}
+
+// ends prints what an act came to.
+func (p *play) ends(s *scene) error {
+	if err := p.settle(context.Background()); err != nil {
+		return err
+	}
+	t := s.tally
 	slices.Sort(t.took)
-	p.say("   %d decisions in p50 %s over HTTP: %d allowed%s%s", len(t.took), t.took[len(t.took)/2].Round(10*time.Microsecond),
-		t.allowed, counted(", ", t.changes), charged(t.nano.Load()))
+	p.leaked += t.leaked
+	p.say("   %d calls, p50 %s from door to door: %d answered (%s); the provider billed $%s", len(t.took),
+		t.took[len(t.took)/2].Round(10*time.Microsecond), t.allowed(), counted("", t.calls), registry.FormatUSD(p.since(s)))
 	if len(t.deployments) > 0 {
 		p.say("   went to%s", counted(" ", t.deployments))
 	}
 	if len(t.refusals) > 0 {
 		p.say("   refused%s", counted(" ", t.refusals))
 	}
+	if t.retries > 0 {
+		p.say("   the SDKs tried again by themselves ×%d", t.retries)
+	}
+	return nil
 }
 
-func charged(nano int64) string { return fmt.Sprintf(", charged $%s", registry.FormatUSD(nano)) }
+// settle waits until the provider has written down what it answered. An answer
+// may be with its caller a moment before that.
+func (p *play) settle(ctx context.Context) error {
+	for range 3000 {
+		if p.provider.InFlight() == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("%d calls are still at the provider", p.provider.InFlight())
+}
 
 func counted(lead string, m map[string]int) string {
 	if len(m) == 0 {
@@ -75,8 +115,6 @@ func counted(lead string, m map[string]int) string {
 	return lead + strings.Join(parts, ", ")
 }
 
-func nanoUSD(s string) (int64, error) { return registry.ParseUSD(s) }
-
 // questions are the three SQL answers the demo ends with.
 var questions = []struct{ title, sql string }{
 	{"spend by team", "SELECT tenant, team, count() AS calls, sum(input_tokens + output_tokens) AS tokens, sum(cost_nano_usd) / 1e9 AS usd FROM costs GROUP BY tenant, team ORDER BY usd DESC"},
@@ -84,31 +122,28 @@ var questions = []struct{ title, sql string }{
 	{"tokens by deployment", "SELECT deployment, count() AS calls, sum(input_tokens) AS input, sum(output_tokens) AS output FROM usage GROUP BY deployment ORDER BY deployment"},
 }
 
-// books shows that the ledger and ClickHouse say the same, to the nano-dollar.
+// books shows that the ledger, ClickHouse and the provider say the same, to the
+// nano-dollar.
 func (p *play) books(ctx context.Context) error {
-	p.act("5. The books: the ledger's sum and ClickHouse's")
-	budgets, err := p.box.Budgets(ctx, "")
+	p.act("8. The books: the ledger's sum, ClickHouse's, and the provider's bill")
+	_, billed, _ := p.bill.sum()
+	dollar, ledger, err := p.ledger(ctx)
 	if err != nil {
 		return err
 	}
-	byName := map[string]string{}
-	for _, b := range budgets {
-		byName[b.Budget] = b.Spent
+	p.say("   the one dollar: $%s charged (%s)", registry.FormatUSD(dollar), atMost(dollar))
+	if dollar > 1_000_000_000 {
+		return fmt.Errorf("the dollar was overspent: %s", registry.FormatUSD(dollar))
 	}
-	dollar := cmp.Or(byName["globex-total"], "0")
-	spent, err := nanoUSD(dollar)
+	sum, err := p.settledSum(ctx, ledger)
 	if err != nil {
 		return err
 	}
-	p.say("   ledger: $%s charged of the $1.00 (%s)", dollar, atMost(spent))
-	if spent > 1_000_000_000 {
-		return fmt.Errorf("the dollar was overspent: %s", dollar)
+	p.say("   ledger $%s = SQL $%s = provider $%s", registry.FormatUSD(ledger), registry.FormatUSD(sum), registry.FormatUSD(billed))
+	if ledger != billed {
+		return fmt.Errorf("the provider billed %s and the ledger charged %s", registry.FormatUSD(billed), registry.FormatUSD(ledger))
 	}
-	sum, err := p.settledSum(ctx, spent)
-	if err != nil {
-		return err
-	}
-	p.say("   SQL:    $%s, equal to the ledger's to the nano-dollar", registry.FormatUSD(sum))
+	p.say("   equal to the nano-dollar")
 	for _, q := range questions {
 		p.act(q.title)
 		p.say("   %s", q.sql)
@@ -122,6 +157,28 @@ func (p *play) books(ctx context.Context) error {
 	return nil
 }
 
+// ledger is what the books have charged to the one dollar, and in all.
+func (p *play) ledger(ctx context.Context) (dollar, all int64, err error) {
+	budgets, err := p.box.Budgets(ctx, "")
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, b := range budgets {
+		if !slices.Contains(charges, b.Budget) {
+			continue
+		}
+		nano, err := registry.ParseUSD(b.Spent)
+		if err != nil {
+			return 0, 0, err
+		}
+		all += nano
+		if b.Budget == "globex-total" {
+			dollar = nano
+		}
+	}
+	return dollar, all, nil
+}
+
 func atMost(nano int64) string {
 	if nano <= 1_000_000_000 {
 		return "≤ 1.00"
@@ -132,7 +189,7 @@ func atMost(nano int64) string {
 // settledSum waits until ClickHouse has what the ledger has; the journal streams
 // into it within a second or so.
 func (p *play) settledSum(ctx context.Context, want int64) (int64, error) {
-	const query = "SELECT sum(charged_nano_usd) AS nano FROM usage WHERE tenant = 'globex' AND app = 'notebook'"
+	const query = "SELECT sum(charged_nano_usd) AS nano FROM usage"
 	var sum int64
 	for range 150 {
 		rows, err := p.box.SQL(ctx, query)
@@ -160,15 +217,26 @@ func (p *play) table(text string) {
 
 // invite says how to try it by hand.
 func (p *play) invite() {
+	key, url := p.keys["acme/helpdesk"], p.box.URL()
 	p.say(`
-Signalbox stays up. Ask it, as a gateway would:
+Signalbox stays up, and the simulated provider with it. Use it as if it were the provider:
 
-  curl -s http://%s/v1/decide -H 'content-type: application/json' -d '{"request":{"method":"POST","path":"/v1/chat/completions","body_complete":true,
-    "headers":{"authorization":"Bearer %s"},
+  curl -s %[1]s/v1/chat/completions -H 'authorization: Bearer %[2]s' -H 'content-type: application/json' \
+    -d '{"model":"gpt-4o","max_tokens":32,"messages":[{"role":"user","content":"Hello"}]}'
+  curl -s %[1]s/v1/messages -H 'x-api-key: %[2]s' -H 'content-type: application/json' \
+    -d '{"model":"claude-sonnet","max_tokens":32,"messages":[{"role":"user","content":"Hello"}]}'
+
+  ANTHROPIC_BASE_URL=%[1]s ANTHROPIC_AUTH_TOKEN=%[2]s ANTHROPIC_MODEL=claude-sonnet claude -p "Say hello"
+  CODEX_API_KEY=%[2]s codex exec -c 'openai_base_url="%[1]s/v1"' -c model=gpt-4o -c web_search=disabled "Say hello"
+
+A gateway of yours asks, calls the provider itself, and reports:
+
+  curl -s %[1]s/v1/decide -H 'content-type: application/json' -d '{"request":{"method":"POST","path":"/v1/chat/completions","body_complete":true,
+    "headers":{"authorization":"Bearer %[2]s"},
     "body":"{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}"}}'
 
-  %s budgets
-  %s sql "SELECT * FROM decisions ORDER BY at DESC LIMIT 5"
+  %[3]s budgets
+  %[3]s sql "SELECT * FROM decisions ORDER BY at DESC LIMIT 5"
 
-Ctrl-C stops it and removes its folder.`, p.box.HTTP, p.keys["acme/helpdesk"], p.box.Bin, p.box.Bin)
+Ctrl-C stops it and removes its folder.`, url, key, p.box.Bin)
 }
