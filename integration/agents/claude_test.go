@@ -48,7 +48,7 @@ func claudeSays(t *testing.T, ended agents.Ended) claudeResult {
 // TestClaudeCode is a day with Claude Code: it works, it uses tools, and where it
 // is refused it says why and stops.
 func TestClaudeCode(t *testing.T) {
-	w := newWorld(t, "0.36", "0.60")
+	w := newWorld(t, "0.30", "0.60")
 	var scenes []*scene
 	scene := func(t *testing.T, app string) *scene {
 		s := w.scene(t, app)

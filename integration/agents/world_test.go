@@ -68,7 +68,7 @@ deployments:
   - {name: codex, provider: openai, model: gpt-5.1-codex, upstream_model: gpt-5.1-codex, kind: paygo, region: us}
   - {name: mini, provider: openai, model: gpt-4o-mini, upstream_model: gpt-4o-mini, kind: paygo, region: us}
 prices:
-  - {deployment: opus, from: 2026-01-01T00:00:00Z, input: "5", cached_input: "0.50", cache_write: "6.25", cache_write_long: "10", output: "25"}
+  - {deployment: opus, from: 2026-01-01T00:00:00Z, input: "4", cached_input: "0.40", cache_write: "5", cache_write_long: "8", output: "20"}
   - {deployment: codex, from: 2026-01-01T00:00:00Z, input: "1.25", cached_input: "0.125", output: "10"}
   - {deployment: mini, from: 2026-01-01T00:00:00Z, input: "0.15", cached_input: "0.075", output: "0.60"}
 budgets:

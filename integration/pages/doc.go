@@ -25,7 +25,9 @@
 //	                               OPENAI_API_KEY, ANTHROPIC_API_KEY, AZURE_OPENAI_API_KEY
 //	go run ./integration/upstream/serve
 //	                               the same program, built before
-//	git clone …, make build        done: the folder has bin/signalbox, deploy/ and the rest
+//	git clone …, make build, pip install …, npm install …
+//	                               done: the folder has bin/signalbox and deploy/, and the
+//	                               SDKs and agents are those that are pinned here
 //
 // A block that cannot be run says so in its own text, and the table in
 // pages_test.go says why. A block of a kind that nothing here knows fails.

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/signalbox-dev/signalbox/integration/upstream"
@@ -135,12 +136,15 @@ func (m *Machine) env() []string {
 func (m *Machine) here(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
-		if !strings.HasPrefix(line, "git clone ") && strings.TrimSpace(line) != "make build" {
+		if !done.MatchString(line) {
 			b.WriteString(line)
 		}
 	}
 	return m.replace.Replace(b.String())
 }
+
+// done are the lines that this machine has behind it.
+var done = regexp.MustCompile(`^(git clone |make build\s*$|pip install |npm install )`)
 
 // serverIn says which server a piece of a block starts.
 func (m *Machine) serverIn(piece string) *starts {

@@ -29,6 +29,10 @@ type page struct {
 var listed = []page{
 	{path: "docs/try-it.md"},
 	{path: "docs/set-budgets.md", after: "docs/try-it.md"},
+	{path: "docs/use/python.md", after: "docs/try-it.md"},
+	{path: "docs/use/node.md", after: "docs/try-it.md"},
+	{path: "docs/use/claude-code.md", after: "docs/try-it.md"},
+	{path: "docs/use/codex.md", after: "docs/try-it.md"},
 	{path: "docs/query-cost.md", heldBy: "analytics/docs_test.go"},
 	{path: "docs/write-a-policy.md", heldBy: "decision/opa/docs_test.go"},
 }
