@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -129,7 +131,45 @@ func (p *play) redaction(ctx context.Context) error {
 			return fmt.Errorf("the provider was sent %s", c.Body)
 		}
 	}
+	found, err := p.findings(ctx, prompt)
+	if err != nil {
+		return err
+	}
+	p.say("   a gateway that asks    is told %s", found)
 	return p.ends(s)
+}
+
+// findings is what a gateway is told of a prompt, which then does not send it.
+func (p *play) findings(ctx context.Context, prompt string) (string, error) {
+	body, err := json.Marshal(map[string]any{"model": "gpt-4o-mini", "max_tokens": 64, "messages": []any{map[string]string{"role": "user", "content": prompt}}})
+	if err != nil {
+		return "", err
+	}
+	question, err := json.Marshal(rig.Question{Request: rig.Request{Method: http.MethodPost, Path: "/v1/chat/completions", Body: string(body), BodyComplete: true,
+		Headers: map[string]string{"authorization": "Bearer " + p.keys["acme/helpdesk"]}}})
+	if err != nil {
+		return "", err
+	}
+	resp, err := p.http.Post(p.box.URL()+"/v1/decide", "application/json", bytes.NewReader(question))
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Action      string          `json:"action"`
+		Findings    json.RawMessage `json:"findings"`
+		ReportToken string          `json:"report_token"`
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&answer); err != nil {
+		return "", err
+	}
+	if _, err := p.box.Settle(ctx, rig.Report{ReportToken: answer.ReportToken, Outcome: "not_sent"}); err != nil {
+		return "", err
+	}
+	if answer.Action != "redact" || len(answer.Findings) == 0 {
+		return "", fmt.Errorf("a gateway is told to %s, with the findings %s", answer.Action, answer.Findings)
+	}
+	return fmt.Sprintf("to %s, and where: %s", answer.Action, answer.Findings), nil
 }
 
 // capacity: a provisioned deployment fills up, and calls move to pay-as-you-go
@@ -170,7 +210,7 @@ func (p *play) failover(ctx context.Context) error {
 			refused++
 		}
 	}
-	p.say("   gpt-41-a was asked %d× and said 429; gpt-41-b served all 20, and the SDKs saw none of it", refused)
+	p.say("   gpt-41-a was asked ×%d and said 429; gpt-41-b served all 20, and the SDKs saw none of it", refused)
 	if served := s.tally.deployments["gpt-41-b"]; served != 20 || refused == 0 || s.tally.retries > 0 {
 		return fmt.Errorf("gpt-41-b served %d of 20, gpt-41-a was asked %d times, the SDK retried %d times", served, refused, s.tally.retries)
 	}

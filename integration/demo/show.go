@@ -74,8 +74,12 @@ func (p *play) ends(s *scene) error {
 	t := s.tally
 	slices.Sort(t.took)
 	p.leaked += t.leaked
-	p.say("   %d calls, p50 %s from door to door: %d answered (%s); the provider billed $%s", len(t.took),
-		t.took[len(t.took)/2].Round(10*time.Microsecond), t.allowed(), counted("", t.calls), registry.FormatUSD(p.since(s)))
+	waits := ""
+	if t.retries > 0 {
+		waits = " with the SDKs' waits"
+	}
+	p.say("   %d of %d calls answered, p50 %s%s (%s); billed $%s", t.allowed(), len(t.took),
+		t.took[len(t.took)/2].Round(10*time.Microsecond), waits, counted("", t.calls), registry.FormatUSD(p.since(s)))
 	if len(t.deployments) > 0 {
 		p.say("   went to%s", counted(" ", t.deployments))
 	}
@@ -83,7 +87,7 @@ func (p *play) ends(s *scene) error {
 		p.say("   refused%s", counted(" ", t.refusals))
 	}
 	if t.retries > 0 {
-		p.say("   the SDKs tried again by themselves ×%d", t.retries)
+		p.say("   the SDKs waited and tried again by themselves ×%d", t.retries)
 	}
 	return nil
 }

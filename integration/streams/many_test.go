@@ -20,7 +20,7 @@ const (
 	streams   = 2_000
 	tokens    = 180                    // of each
 	perToken  = 500 * time.Millisecond // so that all are open for more than a minute
-	perStream = 160                    // KiB: what one may cost the process
+	perStream = 192                    // KiB: what one may cost the process
 	perPassed = 12                     // KiB: what one may add for the 24 that pass through it at the plateau
 )
 
