@@ -33,6 +33,14 @@ func TestConfigProblems(t *testing.T) {
 		"a failure mode":         {file: "ledger: {failure_mode: ajar}\n", want: []string{`ledger.failure_mode: "ajar"; want lease, closed or open`}},
 		"brokers without secret": {file: "journal: {brokers: [\"k:9092\"]}\n", want: []string{"cluster_secret.file"}},
 		"several at once":        {file: "http: {listen: x}\nledger: {failure_mode: ajar}\n", want: []string{"http.listen", "ledger.failure_mode"}},
+		"a number":               {file: "limits: {streams: many}\n", want: []string{`signalbox.yaml:1:19: limits.streams: "many" is not a whole number`}},
+		"no calls at once":       {file: "limits: {streams: 0}\n", want: []string{"limits.streams: want between 1 and 1000000", "proxy.drains"}},
+		"room for one body":      {file: "limits: {body: 8MiB, bodies: 8MiB}\n", want: []string{"limits.bodies: want at least twice limits.body, which is 8388608"}},
+		"more drains than calls": {file: "limits: {streams: 10}\nproxy: {drains: 11}\n", want: []string{"proxy.drains: want between 0"}},
+		"no time to connect":     {file: "proxy: {connect_timeout: 0s}\n", want: []string{"proxy.connect_timeout: must be longer than 0, such as 60s"}},
+		"no time to think":       {file: "proxy: {first_byte_timeout: 0s, idle_timeout: 0s, caller_timeout: 0s}\n", want: []string{"proxy.first_byte_timeout", "proxy.idle_timeout", "proxy.caller_timeout"}},
+		"the proxy by words":     {file: "proxy: maybe\n", want: []string{"proxy: want keys and values"}},
+		"a number's environment": {env: []string{"SIGNALBOX_PROXY_DRAINS=-1"}, want: []string{"proxy.drains"}},
 		"the environment":        {env: []string{"SIGNALBOX_LEDGER_HOLD_TTL=soon"}, want: []string{"SIGNALBOX_LEDGER_HOLD_TTL", "not a duration"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,14 +77,17 @@ analytics: {clickhouse: "", engine: ""}
 ledger: {lease_wait: 50ms, hold_wait: 0s, hold_ttl: 15m, failure_mode: lease}
 policy: {dir: ""}
 credentials: {dir: ./secrets}
-limits: {body: 8MiB}
+proxy: {enabled: true, connect_timeout: 10s, first_byte_timeout: 10m, idle_timeout: 5m, caller_timeout: 60s, drains: 256}
+limits: {body: 8MiB, bodies: 1GiB, streams: 10000}
 `)
 	c, err := LoadConfig(file, []string{"SIGNALBOX_HTTP_LISTEN=127.0.0.1:18080", "SIGNALBOX_LEDGER_FAILURE_MODE=closed",
-		"SIGNALBOX_ANALYTICS_CLICKHOUSE=clickhouse://u:hush@h:9000/x", "SIGNALBOX_JOURNAL_BROKERS=", "UNRELATED=1"})
+		"SIGNALBOX_ANALYTICS_CLICKHOUSE=clickhouse://u:hush@h:9000/x", "SIGNALBOX_JOURNAL_BROKERS=", "UNRELATED=1",
+		"SIGNALBOX_PROXY_ENABLED=false", "SIGNALBOX_LIMITS_STREAMS=7000"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.HTTP.Listen != "127.0.0.1:18080" || c.Ledger.FailureMode != string(decision.FailClosed) || time.Duration(c.Ledger.HoldTTL) != 15*time.Minute || !c.Embedded() {
+	if c.HTTP.Listen != "127.0.0.1:18080" || c.Ledger.FailureMode != string(decision.FailClosed) || time.Duration(c.Ledger.HoldTTL) != 15*time.Minute || !c.Embedded() ||
+		c.Proxy.Enabled || c.Limits.Streams != 7000 || c.Proxy.Drains != 256 {
 		t.Errorf("%+v", c)
 	}
 	printed := effective(reflect.ValueOf(c), "")

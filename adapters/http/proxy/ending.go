@@ -60,6 +60,7 @@ func (p *passage) broke(err error) {
 		how = endStopped
 	case !ours(err):
 		p.p.Health.Learn(p.from.deployment.Name, health.Sign{Failed: true, Began: p.from.at})
+		p.from.err = err
 		p.complain(p.from, outcomeBroken)
 	}
 	p.settle(p.timed(journal.OutcomeAborted))

@@ -104,7 +104,7 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-func slow(h *house) { h.limits.FirstByte = 100 * time.Millisecond }
+func slow(h *house) { h.limits.FirstByte = time.Second }
 
 // closedPort is an address of this machine where nobody listens.
 func closedPort(t *testing.T) string {

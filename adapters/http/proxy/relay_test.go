@@ -145,22 +145,6 @@ func TestASettlementThatFails(t *testing.T) {
 	}
 }
 
-const words = 100
-
-// many writes a hundred words and the end, and tells what became of it.
-func many(written chan<- int) http.HandlerFunc {
-	return streams(func(s *stream) {
-		n := 0
-		for ; n < words; n++ {
-			if s.word(fmt.Sprint("w", n)) != nil || s.r.Context().Err() != nil {
-				break
-			}
-		}
-		s.ends()
-		written <- n
-	})
-}
-
 // A caller who hangs up after each tenth of the answer is charged once, for no less
 // than they saw, and the provider is hung up on.
 func TestCutByTheCallerAtEachTenth(t *testing.T) {
@@ -543,5 +527,39 @@ func TestAPanicIsCharged(t *testing.T) {
 	}
 	if !strings.Contains(h.log.String(), "the proxy panicked") {
 		t.Errorf("logged %s", h.log.String())
+	}
+}
+
+// The server's deadline for answers that are written at once is not for streams: one
+// goes on when it has long passed, over either version of HTTP.
+func TestStreamsOutliveTheServersDeadline(t *testing.T) {
+	const deadline = 100 * time.Millisecond
+	for _, version := range []int{1, 2} {
+		t.Run(fmt.Sprint("HTTP/", version), func(t *testing.T) {
+			h := build(t, []http.HandlerFunc{streams(func(s *stream) {
+				_ = s.word("one")
+				<-time.After(3 * deadline) // it is the passing of time that is tested
+				_ = s.word("two")
+				s.ends()
+			})})
+			server := httptest.NewUnstartedServer(h.proxy)
+			server.Config.WriteTimeout, server.Config.ReadTimeout = deadline, deadline
+			server.EnableHTTP2 = version == 2
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			r := h.request(chat, ask)
+			at := server.Listener.Addr().String()
+			r.URL.Scheme, r.URL.Host = "https", at
+			resp, err := server.Client().Transport.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			all, err := io.ReadAll(resp.Body)
+			if err != nil || resp.ProtoMajor != version || !strings.Contains(string(all), "two") || !strings.HasSuffix(string(all), doneMark) {
+				t.Errorf("%v %s %q", err, resp.Proto, all)
+			}
+			h.report()
+		})
 	}
 }
