@@ -3,6 +3,8 @@ package registry_test
 import (
 	"math"
 	"math/big"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -72,6 +74,107 @@ func TestCost(t *testing.T) {
 		if _, err := (registry.Rates{}).Cost(u); err == nil {
 			t.Errorf("%+v adds up", u)
 		}
+	}
+}
+
+// A price's cost is that of the tokens and each use's fee, exactly, or an error. Uses
+// of what has no fee cost nothing: what was written down before fees were known is
+// priced as it was.
+func TestCostWithFees(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.OneOf(rapid.Int64Range(0, 9), rapid.Int64Range(0, 1e9), rapid.SampledFrom([]int64{math.MaxInt64 / 3, math.MaxInt64}))
+		p := registry.Price{Rates: registry.Rates{Input: rapid.Int64Range(0, 1e12).Draw(t, "rate")}}
+		u := journal.Tokens{Input: rapid.Int64Range(0, 1e9).Draw(t, "input"), Other: map[string]int64{"web_search_requests": 3}}
+		tokens, err := p.Rates.Cost(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := big.NewInt(tokens)
+		for _, tool := range []string{registry.ToolWebSearch, registry.ToolWebFetch, registry.ToolFileSearch, registry.ToolCodeInterpreter} {
+			uses, fee := n.Draw(t, "uses"), n.Draw(t, "fee")
+			if rapid.Bool().Draw(t, "used") {
+				u.Other[tool] = uses
+			}
+			if !rapid.Bool().Draw(t, "priced") {
+				continue
+			}
+			if p.Tools == nil {
+				p.Tools = map[string]int64{}
+			}
+			p.Tools[tool] = fee
+			want.Add(want, new(big.Int).Mul(big.NewInt(u.Other[tool]), big.NewInt(fee)))
+		}
+		got, err := p.Cost(u, "")
+		if want.IsInt64() != (err == nil) || err == nil && got != want.Int64() {
+			t.Fatalf("%d %v, want %s", got, err, want)
+		}
+	})
+	p := registry.Price{Tools: map[string]int64{registry.ToolWebSearch: 1}}
+	if _, err := p.Cost(journal.Tokens{Other: map[string]int64{registry.ToolWebSearch: -1}}, ""); err == nil {
+		t.Error("less than no use has a cost")
+	}
+	if _, err := p.Cost(journal.Tokens{Input: -1}, ""); err == nil {
+		t.Error("less than no token has a cost")
+	}
+}
+
+// Fees stand in a price as the file says them, change like any field of it, and are
+// remembered as of each version.
+func TestFeesOfTools(t *testing.T) {
+	b := newBench(t)
+	price := func(more string) string {
+		return edit(twoTenants, `input: "1", output: "2"}]`, `input: "1", output: "2"`+more+`}]`)
+	}
+	b.apply(price(""))
+	before := b.Snapshot().Version
+	d := b.apply(price(`, tools: {web_search: "0.010", web_fetch: "0"}`))
+	if want := []registry.FieldChange{{Field: "tools.web_fetch", To: "0"}, {Field: "tools.web_search", To: "0.01"}}; len(d.Changes) != 1 || !slices.Equal(d.Changes[0].Fields, want) {
+		t.Errorf("changed: %s", d.String())
+	}
+	if d := b.apply(price(`, tools: {web_fetch: "0.0", web_search: "0.01"}`)); !d.Empty() {
+		t.Errorf("the same in another spelling: %s", d.String())
+	}
+	p, _ := b.Snapshot().Price("mini", b.clock.at)
+	for tool, want := range map[string]int64{registry.ToolWebSearch: 10_000_000, registry.ToolWebFetch: 0} {
+		if fee, ok := p.Fee(tool); !ok || fee != want {
+			t.Errorf("%s: %d %v, want %d", tool, fee, ok, want)
+		}
+	}
+	if _, ok := p.Fee(registry.ToolFileSearch); ok {
+		t.Error("a tool that nobody spoke of has a fee")
+	}
+	cost, err := p.Cost(journal.Tokens{Input: 3, Other: map[string]int64{registry.ToolWebSearch: 2, registry.ToolFileSearch: 9}}, "")
+	if err != nil || registry.FormatUSD(cost) != "0.020003" {
+		t.Errorf("%s %v, want 0.020003", registry.FormatUSD(cost), err)
+	}
+	if was, ok := b.Snapshot().PriceAsOf("mini", b.clock.at, before); !ok || was.Tools != nil {
+		t.Errorf("before: %+v", was)
+	}
+	if again, _ := b.open(testHasher).Snapshot().Price("mini", b.clock.at); !reflect.DeepEqual(again, p) {
+		t.Errorf("another replica has %+v, want %+v", again, p)
+	}
+}
+
+// What was written before there were fees, and a limit of calls, is what it was, byte
+// for byte: it would be a change otherwise, and each apply would make it again.
+func TestBodiesWithoutFeesAreAsTheyWere(t *testing.T) {
+	b := newBench(t)
+	b.apply(twoTenants)
+	want := map[string]string{
+		"price": `{"deployment":"mini","from":"2026-01-01T00:00:00Z","input":"1","cached_input":"1","cache_write":"1","cache_write_long":"1","output":"2"}`,
+		"model": `{"name":"gpt-4o","dialect":"openai","context":1000,"max_output":100}`,
+	}
+	for _, e := range b.events() {
+		ev := e.Event.(journal.RegistryChanged)
+		if body, ok := want[ev.Kind]; ok {
+			if string(ev.Body) != body {
+				t.Errorf("%s: %s\nwant %s", ev.Kind, ev.Body, body)
+			}
+			delete(want, ev.Kind)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("not written: %v", want)
 	}
 }
 

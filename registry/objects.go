@@ -93,8 +93,24 @@ type Model struct {
 	DefaultMaxOutput int64  // tokens, for a call that names no limit; MaxOutput where the file says none
 	OutputLimit      string // the field that limits output: max_tokens, max_completion_tokens
 	Tokenizer        string // o200k_base, cl100k_base, claude, none
-	Version          int64
+	// DefaultMaxToolCalls is how often a call that names no limit may use the tools
+	// that its provider runs. 0: there is none, and such a call cannot be priced.
+	DefaultMaxToolCalls int64
+	Version             int64
 }
+
+// Tools that a provider runs inside an answer and bills by the use: the names that
+// prices know their fees by, and usage their uses, whatever a dialect calls them.
+// What is billed otherwise has no name here: a picture or sound by its tokens, a
+// container by the hour.
+const (
+	ToolWebSearch       = "web_search"
+	ToolWebFetch        = "web_fetch"
+	ToolFileSearch      = "file_search"
+	ToolCodeInterpreter = "code_interpreter"
+)
+
+var hostedTools = [...]string{ToolCodeInterpreter, ToolFileSearch, ToolWebFetch, ToolWebSearch}
 
 // Deployment kinds.
 const (

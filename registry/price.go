@@ -21,8 +21,9 @@ type Price struct {
 	Deployment string
 	From       time.Time
 	Rates
-	Tiers      []Tier    // sorted by service tier, then length
-	RecordedAt time.Time // when we learnt of it
+	Tools      map[string]int64 // nano-USD for each use, by the tool's name; a tool that is not in it has no fee that we know
+	Tiers      []Tier           // sorted by service tier, then length
+	RecordedAt time.Time        // when we learnt of it
 	Version    int64
 }
 
@@ -68,6 +69,35 @@ func (p *Price) Dearest(input int64, serviceTier string) Rates {
 			max(r.CacheWriteLong, t.CacheWriteLong), max(r.Output, t.Output)}
 	}
 	return r
+}
+
+// Cost is what a call that used this much pays, in the service tier it was answered
+// in: its tokens at their rates, and each use of a tool its fee. Uses of a tool that
+// the price does not know cost nothing here: whoever holds money asks Fee first.
+func (p *Price) Cost(t journal.Tokens, serviceTier string) (int64, error) {
+	cost, err := p.RatesFor(t.Input, serviceTier).Cost(t)
+	if err != nil {
+		return 0, err
+	}
+	for tool, fee := range p.Tools {
+		uses := t.Other[tool]
+		if uses < 0 {
+			return 0, fmt.Errorf("%d uses of %s cannot be", uses, tool)
+		}
+		hi, lo := bits.Mul64(uint64(uses), uint64(fee))
+		if hi > 0 || lo > uint64(math.MaxInt64-cost) {
+			return 0, fmt.Errorf("the cost of %d uses of %s is more than can be counted", uses, tool)
+		}
+		// A whole number beside a sum that was rounded up is the sum of both rounded up.
+		cost += int64(lo)
+	}
+	return cost, nil
+}
+
+// Fee is what one use of a tool costs; false: the price does not say.
+func (p *Price) Fee(tool string) (nano int64, ok bool) {
+	nano, ok = p.Tools[tool]
+	return nano, ok
 }
 
 // tokensPerPrice is how many tokens a rate is for.

@@ -21,7 +21,7 @@ func drawFile(t *rapid.T) string {
 	for i := range tenants {
 		fmt.Fprintf(&b, "  - {name: t%d%s}\n", i, pick("tenant", "", ", regions: [eu]", ", tags: {a: b}", ", regions: [us, eu], tags: {a: \"1\", b: x}"))
 	}
-	b.WriteString("models:\n  - {name: m0, dialect: openai, context: 1000, max_output: 100}\n  - {name: m1, dialect: openai, context: 10, max_output: 10, default_max_output: 5, tokenizer: o200k_base}\n")
+	b.WriteString("models:\n  - {name: m0, dialect: openai, context: 1000, max_output: 100}\n  - {name: m1, dialect: openai, context: 10, max_output: 10, default_max_output: 5, tokenizer: o200k_base" + pick("calls", "", ", default_max_tool_calls: 4", ", default_max_tool_calls: 128") + "}\n")
 	b.WriteString("providers:\n  - {name: p, kind: openai, base_url: \"https://p.example" + pick("slash", "", "/", "/v1") + "\"" +
 		pick("auth", "", ", credential: c", ", credential: c, auth_header: X-Key", ", credential: c, auth_header: authorization, auth_prefix: \"Bearer \"") + "}\n")
 	b.WriteString("apps:\n")
@@ -39,7 +39,7 @@ func drawFile(t *rapid.T) string {
 	b.WriteString("prices:\n")
 	for i := range deployments {
 		fmt.Fprintf(&b, "  - {deployment: d%d, from: 2026-01-01T00:00:00Z, input: \"%d.%d\", output: \"1\"%s}\n", i, count("usd", 9), count("cents", 9),
-			pick("tiers", "", ", cached_input: \"0.1\"", ", tiers: [{above: 5, input: \"3\"}, {service_tier: flex, output: \"0.5\"}]"))
+			pick("tools", "", ", tools: {web_search: \"0.01\"}", ", tools: {web_fetch: \"0\", code_interpreter: \"0.030\"}")+pick("tiers", "", ", cached_input: \"0.1\"", ", tiers: [{above: 5, input: \"3\"}, {service_tier: flex, output: \"0.5\"}]"))
 	}
 	b.WriteString("budgets:\n")
 	for i := range tenants {

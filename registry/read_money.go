@@ -21,6 +21,7 @@ const (
 func readPrice(m *mapping) value {
 	p := &Price{Deployment: m.name("deployment", true), From: m.moment("from")}
 	p.Rates = m.rates(nil)
+	p.Tools = m.fees("tools")
 	elements := m.list("tiers", "write a list such as [{above: 200000, input: \"6\", output: \"22.50\"}]", false)
 	if len(elements) > maxTiers {
 		m.r.problem(m.node, fmt.Sprintf("write up to %d", maxTiers), "a price has %d tiers", len(elements))
@@ -58,6 +59,25 @@ func (m *mapping) rates(base *Rates) Rates {
 	r.CacheWriteLong = or("cache_write_long", r.CacheWrite)
 	r.Output = or("output", 0)
 	return r
+}
+
+// fees reads what each use of a tool costs.
+func (m *mapping) fees(key string) map[string]int64 {
+	sub := m.sub(key, "mapping of tools' fees", false)
+	if sub == nil {
+		return nil
+	}
+	fees := map[string]int64{}
+	for _, tool := range hostedTools {
+		if nano, ok := sub.usd(tool, false); ok {
+			fees[tool] = nano
+		}
+	}
+	sub.done()
+	if len(fees) == 0 {
+		return nil
+	}
+	return fees
 }
 
 func (p *Price) addTier(m *mapping) {
@@ -135,8 +155,17 @@ func (p *Price) body() any {
 		Deployment string `json:"deployment"`
 		From       string `json:"from"`
 		ratesBody
-		Tiers []tierBody `json:"tiers,omitempty"`
-	}{p.Deployment, p.From.UTC().Format(time.RFC3339), p.Rates.body(), tiers}
+		Tools map[string]string `json:"tools,omitempty"` // which JSON writes in the order of names
+		Tiers []tierBody        `json:"tiers,omitempty"`
+	}{p.Deployment, p.From.UTC().Format(time.RFC3339), p.Rates.body(), p.feesBody(), tiers}
+}
+
+func (p *Price) feesBody() map[string]string {
+	body := make(map[string]string, len(p.Tools))
+	for tool, nano := range p.Tools {
+		body[tool] = FormatUSD(nano)
+	}
+	return body
 }
 
 func (r Rates) body() ratesBody {

@@ -88,6 +88,10 @@ const (
 	TokenizerNone   = "none"
 )
 
+// mostToolCalls bounds default_max_tool_calls: the model reads its prompt again
+// after each call, and each reading is held at the whole context.
+const mostToolCalls = 128
+
 // readModel resolves what the file leaves out. output_limit is max_tokens then:
 // a provider that wants the newer spelling refuses it loudly, whereas one that
 // does not know max_completion_tokens would ignore it and write without bound.
@@ -108,6 +112,7 @@ func readModel(m *mapping) value {
 	if o.Tokenizer == "" {
 		o.Tokenizer = TokenizerNone
 	}
+	o.DefaultMaxToolCalls = m.integer("default_max_tool_calls", 1, mostToolCalls, false)
 	return o
 }
 
@@ -122,7 +127,8 @@ func (o *Model) body() any {
 		DefaultMaxOutput int64  `json:"default_max_output,omitempty"`
 		OutputLimit      string `json:"output_limit,omitempty"`
 		Tokenizer        string `json:"tokenizer,omitempty"`
-	}{o.Name, o.Dialect, o.Context, o.MaxOutput, o.DefaultMaxOutput, o.OutputLimit, o.Tokenizer}
+		MaxToolCalls     int64  `json:"default_max_tool_calls,omitempty"`
+	}{o.Name, o.Dialect, o.Context, o.MaxOutput, o.DefaultMaxOutput, o.OutputLimit, o.Tokenizer, o.DefaultMaxToolCalls}
 	if b.DefaultMaxOutput == o.MaxOutput {
 		b.DefaultMaxOutput = 0
 	}
