@@ -17,13 +17,15 @@ type Catalog interface {
 	Budget(incarnation int64) (Budget, bool)
 }
 
-// PriceVersion is one row of the prices table: nano-USD per million tokens.
+// PriceVersion is one row of the prices table: nano-USD per million tokens, and for
+// each use of a tool.
 type PriceVersion struct {
 	Deployment                                             string
 	ValidFrom, RecordedAt                                  time.Time
 	Version                                                int64 // of the registry; above 0
 	Removed                                                bool
 	Input, CachedInput, CacheWrite, CacheWriteLong, Output int64
+	Tools                                                  map[string]int64 // nano-USD for each use
 	Tiers                                                  []registry.Tier
 }
 
@@ -48,7 +50,7 @@ func (c RegistryCatalog) Prices() []PriceVersion {
 		p := &history[i]
 		versions[i] = PriceVersion{Deployment: p.Deployment, ValidFrom: p.From, RecordedAt: p.RecordedAt, Version: p.Version,
 			Removed: p.Removed, Input: p.Input, CachedInput: p.CachedInput, CacheWrite: p.CacheWrite,
-			CacheWriteLong: p.CacheWriteLong, Output: p.Output, Tiers: p.Tiers}
+			CacheWriteLong: p.CacheWriteLong, Output: p.Output, Tools: p.Tools, Tiers: p.Tiers}
 	}
 	return versions
 }

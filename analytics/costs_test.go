@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -35,7 +36,7 @@ func priceIn(history []PriceVersion, deployment string, at time.Time) (registry.
 	if best == nil {
 		return registry.Price{}, false
 	}
-	return registry.Price{Deployment: deployment, From: best.ValidFrom, RecordedAt: best.RecordedAt, Tiers: best.Tiers,
+	return registry.Price{Deployment: deployment, From: best.ValidFrom, RecordedAt: best.RecordedAt, Tools: best.Tools, Tiers: best.Tiers,
 		Rates: registry.Rates{Input: best.Input, CachedInput: best.CachedInput, CacheWrite: best.CacheWrite, CacheWriteLong: best.CacheWriteLong, Output: best.Output}}, true
 }
 
@@ -65,9 +66,16 @@ func tokensOf(t *rapid.T) journal.Tokens {
 	return journal.Tokens{Input: input, Cached: cached, CacheWrite: write, CacheWriteLong: long, Output: amounts(t, "output")}
 }
 
+// tools are names with fees, and one that entries from before fees were known have.
+func tools(t *rapid.T, label string) map[string]int64 {
+	n := rapid.OneOf(rapid.Int64Range(0, 3), rapid.Int64Range(0, 40_000_000), rapid.SampledFrom([]int64{-1, math.MaxInt32, math.MaxInt64}))
+	name := rapid.SampledFrom([]string{"web_search", "web_fetch", "file_search", "web_search_requests"})
+	return rapid.MapOfN(name, n, 0, 3).Draw(t, label)
+}
+
 // TestCostsAreTheSameInGoAndSQL draws histories of prices (corrections, removals,
-// tiers) and attempts at the edges of time, length and 64 bits, and compares the
-// view with registry.Price and registry.Rates, which decisions are made with.
+// tiers, fees) and attempts at the edges of time, length and 64 bits, and compares
+// the view with registry.Price, which decisions are made with.
 func TestCostsAreTheSameInGoAndSQL(t *testing.T) {
 	store := newStore(t)
 	few(t, 15)
@@ -83,6 +91,10 @@ func TestCostsAreTheSameInGoAndSQL(t *testing.T) {
 				RecordedAt: morning.Add(time.Duration(v) * time.Minute), Removed: rapid.IntRange(0, 5).Draw(t, "removed") == 0}
 			r := rates(t)
 			p.Input, p.CachedInput, p.CacheWrite, p.CacheWriteLong, p.Output = r.Input, r.CachedInput, r.CacheWrite, r.CacheWriteLong, r.Output
+			if rapid.Bool().Draw(t, "with fees") {
+				p.Tools = tools(t, "fees")
+				maps.DeleteFunc(p.Tools, func(_ string, fee int64) bool { return fee < 0 })
+			}
 			seen := map[string]bool{}
 			for range rapid.IntRange(0, 4).Draw(t, "tiers") {
 				tier := registry.Tier{Above: rapid.SampledFrom([]int64{0, 1000, 200_000}).Draw(t, "above"),
@@ -104,6 +116,9 @@ func TestCostsAreTheSameInGoAndSQL(t *testing.T) {
 		var want []string
 		for i := range 60 {
 			tokens := tokensOf(t)
+			if rapid.Bool().Draw(t, "uses tools") {
+				tokens.Other = tools(t, "uses")
+			}
 			a := journal.Attempt{Deployment: rapid.SampledFrom([]string{"a", "b", "ptu"}).Draw(t, "deployment"), Tokens: tokens,
 				ServiceTier: rapid.SampledFrom([]string{"", "default", "priority"}).Draw(t, "service tier"), ChargedNanoUSD: int64(i) + 7}
 			at := morning.Add(time.Duration(rapid.IntRange(-1, 9).Draw(t, "at")) * 30 * time.Minute)
@@ -115,9 +130,8 @@ func TestCostsAreTheSameInGoAndSQL(t *testing.T) {
 				DecisionID: fmt.Sprintf("%03d", i), Usage: &journal.Usage{At: at, Attempts: []journal.Attempt{a}}}))
 			cost := int64(0)
 			if price, ok := priceIn(history, a.Deployment, at); ok {
-				rates := price.RatesFor(tokens.Input, a.ServiceTier)
 				var err error
-				if cost, err = rates.Cost(tokens); err != nil {
+				if cost, err = price.Cost(tokens, a.ServiceTier); err != nil {
 					cost = a.ChargedNanoUSD // what cannot be computed costs what was charged
 				}
 			}

@@ -7,17 +7,18 @@ import (
 
 // priceRow is one recorded version of one price.
 type priceRow struct {
-	Deployment     string    `ch:"deployment"`
-	ValidFrom      time.Time `ch:"valid_from"`
-	RecordedAt     time.Time `ch:"recorded_at"`
-	Version        int64     `ch:"version"`
-	Removed        bool      `ch:"removed"`
-	Input          int64     `ch:"input_nano_usd_per_mtok"`
-	CachedInput    int64     `ch:"cached_input_nano_usd_per_mtok"`
-	CacheWrite     int64     `ch:"cache_write_nano_usd_per_mtok"`
-	CacheWriteLong int64     `ch:"cache_write_long_nano_usd_per_mtok"`
-	Output         int64     `ch:"output_nano_usd_per_mtok"`
-	Tiers          []tierRow `ch:"tiers"`
+	Deployment     string           `ch:"deployment"`
+	ValidFrom      time.Time        `ch:"valid_from"`
+	RecordedAt     time.Time        `ch:"recorded_at"`
+	Version        int64            `ch:"version"`
+	Removed        bool             `ch:"removed"`
+	Input          int64            `ch:"input_nano_usd_per_mtok"`
+	CachedInput    int64            `ch:"cached_input_nano_usd_per_mtok"`
+	CacheWrite     int64            `ch:"cache_write_nano_usd_per_mtok"`
+	CacheWriteLong int64            `ch:"cache_write_long_nano_usd_per_mtok"`
+	Output         int64            `ch:"output_nano_usd_per_mtok"`
+	Tools          map[string]int64 `ch:"tools_nano_usd_per_use"`
+	Tiers          []tierRow        `ch:"tiers"`
 }
 
 type tierRow = map[string]any
@@ -25,7 +26,10 @@ type tierRow = map[string]any
 func priceOf(p *PriceVersion) *priceRow {
 	r := &priceRow{Deployment: p.Deployment, ValidFrom: storable(p.ValidFrom), RecordedAt: storable(p.RecordedAt),
 		Version: p.Version, Removed: p.Removed, Input: p.Input, CachedInput: p.CachedInput, CacheWrite: p.CacheWrite,
-		CacheWriteLong: p.CacheWriteLong, Output: p.Output}
+		CacheWriteLong: p.CacheWriteLong, Output: p.Output, Tools: p.Tools}
+	if r.Tools == nil {
+		r.Tools = map[string]int64{}
+	}
 	for _, t := range p.Tiers {
 		r.Tiers = append(r.Tiers, tierRow{"above": t.Above, "service_tier": t.ServiceTier, "input": t.Input,
 			"cached_input": t.CachedInput, "cache_write": t.CacheWrite, "cache_write_long": t.CacheWriteLong, "output": t.Output})

@@ -7,14 +7,15 @@ import (
 	"strings"
 )
 
-// schemaFiles are the tables (made once) and the views (made anew at each start).
+// schemaFiles are the tables (made once), what was added to them since, and the
+// views (made anew at each start).
 //
 //go:embed schema/*.sql
 var schemaFiles embed.FS
 
 // migrations run in this order, each statement idempotent, so that a start that
 // was cut short in the middle is simply started again.
-var migrations = []string{"schema/001_tables.sql", "schema/views.sql"}
+var migrations = []string{"schema/001_tables.sql", "schema/002_tools.sql", "schema/views.sql"}
 
 // Migrate makes the schema, or brings an older one to this program's.
 func (s *Store) Migrate(ctx context.Context) error {

@@ -56,7 +56,7 @@ CREATE OR REPLACE VIEW signalbox.prices AS
 SELECT
     deployment, valid_from, recorded_at, version, removed,
     input_nano_usd_per_mtok, cached_input_nano_usd_per_mtok, cache_write_nano_usd_per_mtok, cache_write_long_nano_usd_per_mtok,
-    output_nano_usd_per_mtok, tiers
+    output_nano_usd_per_mtok, tiers, tools_nano_usd_per_use
 FROM signalbox.prices_log FINAL;
 
 -- The price in force at a moment is that of the latest valid_from not after it;
@@ -64,8 +64,11 @@ FROM signalbox.prices_log FINAL;
 -- before it is in force again. Of the tiers that fit a call, one for its service
 -- tier goes before one for all, and then the longest input goes first.
 --
+-- Each use of a tool costs its fee, beside the tokens, which are rounded up once.
+-- Uses of what has no fee in the price cost nothing.
+--
 -- 256 bits, because the sum of five products of two 64-bit numbers needs 129.
--- Tokens that do not add up, and a cost above Int64, cost what was charged.
+-- Figures that do not add up, and a cost above Int64, cost what was charged.
 CREATE OR REPLACE VIEW signalbox.costs AS
 SELECT
     call_id, decision_id, attempt, at, tenant, team, app, key_id, user, session, agent, tags, gateway, dialect,
@@ -76,6 +79,7 @@ SELECT
     multiIf(
         NOT priced, toInt64(0),
         least(plain, cached_input_tokens, cache_write_tokens, cache_write_long_tokens, output_tokens) < 0, charged_nano_usd,
+        arrayExists(n -> n < 0, uses), charged_nano_usd,
         nano > 9223372036854775807, charged_nano_usd,
         toInt64(nano)) AS cost_nano_usd
 FROM
@@ -88,13 +92,15 @@ FROM
         arrayReverseSort(t -> (t.service_tier != '', t.above),
             arrayFilter(t -> (t.service_tier = '' OR t.service_tier = toString(u.service_tier)) AND (t.above = 0 OR u.input_tokens > t.above), p.tiers)) AS fitting,
         empty(fitting) AS base,
+        arrayMap(tool -> u.other[tool], mapKeys(p.tools_nano_usd_per_use)) AS uses,
         intDiv(
             plain * if(base, p.input_nano_usd_per_mtok, fitting[1].input)
             + toInt256(u.cached_input_tokens) * if(base, p.cached_input_nano_usd_per_mtok, fitting[1].cached_input)
             + toInt256(u.cache_write_tokens) * if(base, p.cache_write_nano_usd_per_mtok, fitting[1].cache_write)
             + toInt256(u.cache_write_long_tokens) * if(base, p.cache_write_long_nano_usd_per_mtok, fitting[1].cache_write_long)
             + toInt256(u.output_tokens) * if(base, p.output_nano_usd_per_mtok, fitting[1].output)
-            + 999999, 1000000) AS nano
+            + 999999, 1000000)
+        + arraySum(arrayMap((n, fee) -> toInt256(n) * fee, uses, mapValues(p.tools_nano_usd_per_use))) AS nano
     FROM signalbox.usage AS u
     ASOF LEFT JOIN
     (
