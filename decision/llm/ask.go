@@ -62,7 +62,7 @@ type Ask struct {
 
 	User             string // OpenAI user; Anthropic metadata.user_id without its session
 	SafetyIdentifier string // OpenAI
-	Session          string // metadata.session_id, or the session inside metadata.user_id
+	Session          string // metadata.session_id, or the one inside metadata.user_id or client_metadata
 
 	turns []turn // the prompt for its hash
 	texts []piece

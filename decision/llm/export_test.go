@@ -22,3 +22,6 @@ const (
 
 // Opening is where edits insert.
 func (a *Ask) Opening() int { return a.opening }
+
+// Quoted reports whether a text stands in a string of JSON.
+func (t Text) Quoted() bool { return t.quoted }

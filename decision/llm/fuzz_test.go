@@ -109,7 +109,7 @@ func checkTexts(t interface{ Fatalf(string, ...any) }, a *llm.Ask) {
 	for text := range a.PromptTexts() {
 		value, offsets := text.Value(a.Body)
 		quoted, inset := a.Body[text.Raw[0]:text.Raw[1]], 1
-		if strings.Contains(text.Where, "arguments") && quoted[0] == '\\' { // a string in a string
+		if text.Quoted() && quoted[0] == '\\' { // a string in a string
 			var inner string
 			if err := json.Unmarshal(slices.Concat([]byte{'"'}, quoted, []byte{'"'}), &inner); err != nil {
 				t.Fatalf("%q: %s: %v", a.Body, text.Where, err)
@@ -167,6 +167,8 @@ func FuzzParse(f *testing.F) {
 		responsesWith(`"max_output_tokens":2e3,"background":true,"tools":[{"type":"web_search"}],"max_tool_calls":3`),
 		items(`{"role":"user","content":[{"type":"input_image","image_url":"x","detail":"low"}]},{"id":"r","type":"reasoning","summary":[]}`),
 		items(`{"type":"function_call_output","output":[{"type":"input_text","text":"\ud83d\ude00"}]},{"type":"image_generation_call","result":"AA"}`),
+		messagesWith(`"metadata":{"user_id":"{\"device_id\":\"d\",\"account_uuid\":\"\",\"session_id\":\"s\"}"}`),
+		responsesWith(`"client_metadata":{"session_id":"s","x-codex-turn-metadata":"{\"cwd\":\"/\"}"},"prompt_cache_key":"[\"k\"]"`),
 		`{"model":"m","input":["a",[1,2],3,{"text":"b"}],"dimensions":1}`, `{"model":"m","prompt":{"id":"p","variables":{"type":"a"}},"tools":[]}`,
 	} {
 		for i := range routes {

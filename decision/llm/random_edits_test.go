@@ -104,7 +104,7 @@ func (c *change) redact() {
 	var all []llm.Edit
 	for text := range c.a.PromptTexts() {
 		value, offsets := text.Value(c.a.Body)
-		if strings.Contains(text.Where, "arguments") {
+		if text.Quoted() {
 			continue // JSON in a string has a test of its own
 		}
 		at := c.want.find(text.Raw[0], text.Raw[1])

@@ -8,7 +8,7 @@ import (
 // itemFields are read in one item of a response's input. The items of all kinds
 // share them, and an item's kind may stand last.
 var itemFields = []string{"type", "role", "content", "output", "tools", "result", "reasoning", "encrypted_content",
-	"id", "call_id", "status"}
+	"id", "call_id", "status", "internal_chat_message_metadata_passthrough"}
 
 // item is what is known of one item when it has been read.
 type item struct {
@@ -76,6 +76,9 @@ func (r *reader) itemField(is *item, name string) (p *Problem) {
 		is.id = there
 		return r.aside()
 	case "call_id", "status":
+		return r.aside()
+	case "internal_chat_message_metadata_passthrough": // Codex's, with the time of day in it
+		r.name(renderedTokens)
 		return r.aside()
 	}
 	r.name(renderedTokens)

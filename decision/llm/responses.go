@@ -1,6 +1,9 @@
 package llm
 
-import "bytes"
+import (
+	"bytes"
+	"cmp"
+)
 
 // responsesFields are read at the top of a response. The second lines are other
 // servers'; the last neither reach the model nor cost anything, as in chatFields.
@@ -25,9 +28,10 @@ const leastCompaction = 20_000
 
 // response is what is known of a response's body while it is read.
 type response struct {
-	limited bool // max_output_tokens is there
-	tooled  bool // tools is there
-	stored  bool // prompt is there
+	limited bool   // max_output_tokens is there
+	tooled  bool   // tools is there
+	stored  bool   // prompt is there
+	session string // client_metadata.session_id
 }
 
 // responsesBody reads a body of OpenAI's responses.
@@ -50,6 +54,7 @@ func (r *reader) responsesBody() *Problem {
 		}
 	}
 	a.CacheWrite = a.CacheWrite || !a.explicit || a.breakpoint // as in a chat
+	a.Session = cmp.Or(a.Session, is.session)
 	a.leaveMinimum()
 	return nil
 }
@@ -89,6 +94,8 @@ func (r *reader) responsesField(is *response, name string) *Problem {
 		return r.agents()
 	case "text":
 		return r.feature()
+	case "client_metadata":
+		return r.clientMetadata(&is.session)
 	case "stream_options": // Usage comes unasked.
 		return r.skip()
 	}

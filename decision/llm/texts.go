@@ -23,6 +23,10 @@ type Text struct {
 // base64 and the addresses of images are none. They come in body order, but for a
 // few whose kind is told behind them.
 //
+// What a caller says of itself (user, safety_identifier, metadata, a cache's key) is
+// no prompt, and no part of its hash, but goes to the provider like one: it is among
+// them.
+//
 // The body is read a second time for it, so that a call which nobody inspects
 // pays nothing.
 func (a *Ask) PromptTexts() iter.Seq[Text] {
@@ -66,8 +70,19 @@ func (w *texter) top(name string) bool {
 		return w.descriptions(false)
 	case "extra_body", "google", unknown:
 		return w.everything()
+	case "user", "safety_identifier", "prompt_cache_key", "metadata", "client_metadata":
+		return w.hints()
 	}
 	return w.pass() == nil
+}
+
+// hints walks what a caller says of itself. Coding agents write JSON into a string of
+// it, which must still be JSON when one of its texts has been replaced.
+func (w *texter) hints() bool {
+	if w.kind() != '{' {
+		return w.arguments()
+	}
+	return w.members(metadataFields, func(string) bool { return w.arguments() })
 }
 
 // proseFields are the fields of a prompt that are known by name. The first lines

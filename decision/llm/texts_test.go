@@ -28,7 +28,7 @@ func TestEveryTextOfThePromptIsFound(t *testing.T) {
 		want  []string
 	}{
 		{"messages", chat, `{"model":"m","messages":[{"role":"system","content":"a"},{"role":"user","name":"bob","content":[{"type":"text","text":"b"},"c"]}],"user":"u","temperature":1}`,
-			[]string{"messages[0].content=a", "messages[1].name=bob", "messages[1].content[0].text=b", "messages[1].content[1]=c"}},
+			[]string{"messages[0].content=a", "messages[1].name=bob", "messages[1].content[0].text=b", "messages[1].content[1]=c", "user=u"}},
 		{"escapes in keys and texts", chat, `{"model":"m","m\u0065ssages":[{"cont\u0065nt":"\ud83d\ude00\n\u0041"}]}`, []string{"messages[0].content=😀\nA"}},
 		{"pictures, sound and files are none, their names are", chat, `{"model":"m","messages":[{"content":[{"type":"image_url","image_url":{"url":"x","detail":"low"}},
 			{"type":"input_audio","input_audio":{"data":"AA"}},{"type":"file","file":{"file_data":"AA","filename":"cv of bob.pdf"}}]}]}`,
@@ -45,12 +45,12 @@ func TestEveryTextOfThePromptIsFound(t *testing.T) {
 		{"system and blocks", messages, `{"model":"m","system":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user","content":[
 			{"type":"tool_use","id":"t","name":"f","input":{"type":"b","bob":["c"]}},{"type":"tool_result","tool_use_id":"t","content":[{"type":"text","text":"d"}]},
 			{"type":"thinking","thinking":"e","signature":"AA"},{"type":"redacted_thinking","data":"AA"}]}],"metadata":{"user_id":"u"}}`,
-			[]string{"system[0].text=a", "messages[0].content[0].input.*=b", "messages[0].content[0].input.*[0]=c", "messages[0].content[1].content[0].text=d", "messages[0].content[2].thinking=e"}},
+			[]string{"system[0].text=a", "messages[0].content[0].input.*=b", "messages[0].content[0].input.*[0]=c", "messages[0].content[1].content[0].text=d", "messages[0].content[2].thinking=e", "metadata.user_id=u"}},
 		{"a source's data is text if its type says so", messages, `{"model":"m","messages":[{"content":[{"type":"document","title":"a","source":{"data":"b","type":"text"}},
 			{"type":"image","source":{"data":"AA","type":"base64"}},{"type":"image","source":{"type":"url","url":"x"}},{"type":"search_result","source":"c","content":[]}]}]}`,
 			[]string{"messages[0].content[0].title=a", "messages[0].content[0].source.data=b", "messages[0].content[3].source=c"}},
 
-		{"a response's input", responses, `{"model":"m","instructions":"a","input":"b","user":"u","previous_response_id":"r","metadata":{"x":"y"}}`, []string{"instructions=a", "input=b"}},
+		{"a response's input", responses, `{"model":"m","instructions":"a","input":"b","user":"u","previous_response_id":"r","metadata":{"x":"y"}}`, []string{"instructions=a", "input=b", "user=u", "metadata.*=y"}},
 		{"a response's items", responses, items(`{"type":"message","id":"i","role":"user","status":"completed","content":[{"type":"input_text","text":"a"},{"type":"input_image","image_url":"x","file_id":"f","detail":"low"},
 			{"type":"input_file","file_data":"AA","file_url":"u","filename":"b"}]},{"type":"function_call","call_id":"c","name":"f","arguments":"[1,\"c\"]"},
 			{"type":"function_call_output","call_id":"c","output":[{"type":"input_text","text":"d"}]},{"type":"custom_tool_call","name":"g","input":"e"},
@@ -62,7 +62,12 @@ func TestEveryTextOfThePromptIsFound(t *testing.T) {
 			[]string{"input[0].action.command[0]=a", "input[0].action.env.*=b", "input[1].output[0].stdout=c", "input[1].output[0].stderr=d", "input[3].action.query=e", "input[5].result=f", "input[6].tools[0].description=g"}},
 		{"a kept prompt's variables", responses, `{"model":"m","prompt":{"id":"p","version":"2","variables":{"type":"a","x":{"type":"input_text","text":"b"}}},"tools":[],"text":{"format":{"type":"json_schema","name":"n","description":"c","schema":{"title":"t"}}}}`,
 			[]string{"prompt.variables.*=a", "prompt.variables.*.text=b", "text.*.description=c"}},
-		{"an embedding", embeddings, `{"model":"m","input":["a",[1,2],"b"],"encoding_format":"base64","user":"u"}`, []string{"input[0]=a", "input[2]=b"}},
+		{"an embedding", embeddings, `{"model":"m","input":["a",[1,2],"b"],"encoding_format":"base64","user":"u"}`, []string{"input[0]=a", "input[2]=b", "user=u"}},
+		{"what a caller says of itself", chat, `{"model":"m","messages":[],"user":"a","safety_identifier":"b","prompt_cache_key":"c","metadata":{"session_id":"d","bob":"e","n":1,"in":{"x":["f"]}},"store":true,"service_tier":"auto","seed":1}`,
+			[]string{"user=a", "safety_identifier=b", "prompt_cache_key=c", "metadata.session_id=d", "metadata.*=e", "metadata.*.*[0]=f"}},
+		{"JSON in it", messages, `{"model":"m","messages":[],"metadata":{"user_id":"{\"device_id\":\"a\",\"bob\":[\"\\nb\"]}"}}`, []string{"metadata.user_id.*=a", "metadata.user_id.*[0]=\nb"}},
+		{"what Codex says of itself", responses, `{"model":"m","input":[],"client_metadata":{"session_id":"a","x-codex-turn-metadata":"{\"cwd\":\"b\"}"}}`, []string{"client_metadata.session_id=a", "client_metadata.*.*=b"}},
+		{"what of it is no text", chat, `{"model":"m","messages":[],"user":7,"safety_identifier":null,"metadata":null}`, nil},
 		{"nothing of a list of models", llm.Route{Dialect: llm.OpenAI, Endpoint: llm.Models, Free: true}, ``, nil},
 	} {
 		if got := textsOf(read(t, c.route, c.body)); !slices.Equal(got, c.want) {
