@@ -8,6 +8,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/decision"
 	"github.com/signalbox-dev/signalbox/decision/opa"
+	"github.com/signalbox-dev/signalbox/guard"
 	"github.com/signalbox-dev/signalbox/ledger"
 )
 
@@ -75,7 +76,8 @@ func (b *box) openDecisions(context.Context) error {
 	config.PromptKey = b.secret.Derive("prompt-hash")
 	b.decisions = decision.New(config, decision.Parts{
 		Registry: b.registry, Hasher: b.hasher, Policy: b.policy, Ledger: b.keeper, Recorder: b.spool,
-		Names: b.names, Signer: signer, Health: b.health, Observe: decision.NewMetrics(b.metrics, b.log), Now: time.Now, Log: b.log,
+		Names: b.names, Signer: signer, Observe: decision.NewMetrics(b.metrics, b.log), Now: time.Now, Log: b.log,
+		Health: b.health, Learn: b.health, Guard: guard.Email{},
 	})
 	b.run("decisions", b.decisions.Run)
 	if err := b.metrics.Register(gauges{b}); err != nil {
