@@ -2,12 +2,14 @@ package pages
 
 import (
 	"fmt"
+	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 
+	"github.com/signalbox-dev/signalbox/integration/agents"
 	"github.com/signalbox-dev/signalbox/integration/upstream"
 )
 
@@ -29,6 +31,7 @@ type Tools struct {
 type Machine struct {
 	Dir, Home string
 	Provider  *upstream.Provider
+	Border    *agents.Border // what stands where the internet would be
 
 	tools    Tools
 	scratch  string
@@ -41,9 +44,11 @@ type Machine struct {
 
 // starts is a kind of line that starts a server.
 type starts struct {
-	what  string
-	env   []string
-	ready string // answers 200 when it serves
+	what    string
+	env     []string
+	ready   string // answers 200 when it serves
+	without string // as long as this stands in what it answers, a part is missing
+	held    []net.Listener
 }
 
 // The credentials the reader has with the providers.
@@ -64,26 +69,31 @@ func NewMachine(dir string, tools Tools) (*Machine, error) {
 	m := &Machine{Dir: filepath.Join(dir, "signalbox"), Home: filepath.Join(dir, "home"), tools: tools, scratch: filepath.Join(dir, "terminal")}
 	m.Provider = upstream.New(map[string]bool{"Bearer " + openaiKey: true, anthropicKey: true, azureKey: true})
 	server := httptest.NewServer(m.Provider)
-	m.close = server.Close
+	m.Border = agents.NewBorder()
+	m.close = func() {
+		server.Close()
+		m.Border.Close()
+	}
 	if err := m.furnish(); err != nil {
 		m.Close()
 		return nil, fmt.Errorf("set up a reader's machine: %w", err)
 	}
-	var at [4]string
-	for i := range at {
-		free, err := freeAddress()
-		if err != nil {
-			m.Close()
-			return nil, err
-		}
-		at[i] = free
+	held, err := reserve(4)
+	if err != nil {
+		m.serve.held = held
+		m.Close()
+		return nil, fmt.Errorf("set up a reader's machine: %w", err)
 	}
-	m.serve = starts{"signalbox", []string{
+	at := make([]string, len(held))
+	for i, l := range held {
+		at[i] = l.Addr().String()
+	}
+	m.serve = starts{what: "signalbox", held: held[:3], ready: "http://" + at[2] + "/readyz", without: "analytics", env: []string{
 		"XDG_CACHE_HOME=" + tools.Cache, "SIGNALBOX_HTTP_LISTEN=" + at[0], "SIGNALBOX_GRPC_LISTEN=" + at[1], "SIGNALBOX_OPS_LISTEN=" + at[2],
 		// A busy machine must not look like a held budget.
 		"SIGNALBOX_LEDGER_LEASE_WAIT=500ms",
-	}, "http://" + at[2] + "/readyz"}
-	m.simulate = starts{"the simulated provider", nil, "http://" + at[3] + "/-/totals"}
+	}}
+	m.simulate = starts{what: "the simulated provider", held: held[3:], ready: "http://" + at[3] + "/-/totals"}
 	m.replace = strings.NewReplacer(
 		"localhost:8080", at[0], "127.0.0.1:8080", at[0], "127.0.0.1:9090", at[1], "localhost:9091", at[2], "127.0.0.1:9091", at[2], "127.0.0.1:9099", at[3],
 		"https://api.openai.com", server.URL, "https://api.anthropic.com", server.URL, "https://contoso.openai.azure.com", server.URL,
@@ -92,7 +102,11 @@ func NewMachine(dir string, tools Tools) (*Machine, error) {
 }
 
 // Close takes the providers away.
-func (m *Machine) Close() { m.close() }
+func (m *Machine) Close() {
+	m.serve.letGo()
+	m.simulate.letGo()
+	m.close()
+}
 
 // furnish makes the clone and what is on the reader's PATH.
 func (m *Machine) furnish() error {
@@ -128,6 +142,8 @@ func (m *Machine) env() []string {
 	return []string{
 		"PATH=" + m.path, "HOME=" + m.Home, "LANG=C.UTF-8", "TERM=dumb", "PYTHONDONTWRITEBYTECODE=1",
 		"SIGNALBOX_URL=http://" + m.here("127.0.0.1:8080"),
+		// Coding agents ask for updates and report what they do, if they can.
+		"HTTPS_PROXY=" + m.Border.URL(), "HTTP_PROXY=" + m.Border.URL(), "NO_PROXY=127.0.0.1,localhost",
 		"OPENAI_API_KEY=" + openaiKey, "ANTHROPIC_API_KEY=" + anthropicKey, "AZURE_OPENAI_API_KEY=" + azureKey,
 	}
 }

@@ -46,7 +46,9 @@ const mark = "# not run by the test"
 // fails are the blocks whose command is to fail, by their first lines: the page
 // shows what is said then.
 var fails = map[string]bool{
-	"sed -i 's/every: month/every: week/' budgets/month.yaml": true,
+	"sed -i 's/every: month/every: week/' budgets/month.yaml":                                                             true,
+	`ANTHROPIC_CUSTOM_HEADERS="x-signalbox-session: s-42" ANTHROPIC_AUTH_TOKEN=$KEY claude -p "Say hello" --model sonnet`: true,
+	`SIGNALBOX_KEY=sbx_unknown codex exec --skip-git-repo-check "Say hello" 2>&1 | grep ERROR | tail -n 1`:                true,
 }
 
 // TestMain builds the two programs unless the Makefile built the first.

@@ -145,7 +145,7 @@ func (r *Reader) serve(ctx context.Context, start *starts, line string) error {
 			return err
 		}
 	}
-	s, err := startServer(ctx, strings.TrimSpace(joined(line)), r.m.Dir, append(r.m.env(), start.env...), start.ready)
+	s, err := startServer(ctx, strings.TrimSpace(joined(line)), r.m.Dir, append(r.m.env(), start.env...), start)
 	if err != nil {
 		return err
 	}

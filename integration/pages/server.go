@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os/exec"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -39,9 +41,9 @@ func (p *printed) String() string {
 	return p.buf.String()
 }
 
-// startServer runs a line and waits until it answers at url, whatever it says:
-// Signalbox answers at /readyz when it can decide, others when they listen.
-func startServer(ctx context.Context, line, dir string, env []string, url string) (*server, error) {
+// startServer runs a line and waits until it answers.
+func startServer(ctx context.Context, line, dir string, env []string, start *starts) (*server, error) {
+	start.letGo()
 	s := &server{line: line, exited: make(chan struct{}), cmd: exec.Command("bash", "--noprofile", "--norc", "-c", "exec "+line)}
 	s.cmd.Dir, s.cmd.Env = dir, env
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
@@ -59,17 +61,18 @@ func startServer(ctx context.Context, line, dir string, env []string, url string
 			return nil, fmt.Errorf("%s: it ended: %v\n%s", line, s.err, s.out.String())
 		case <-ctx.Done():
 			_ = s.stop()
-			return nil, fmt.Errorf("%s: it does not answer at %s: %w\n%s", line, url, ctx.Err(), s.out.String())
+			return nil, fmt.Errorf("%s: it does not answer at %s: %w\n%s", line, start.ready, ctx.Err(), s.out.String())
 		case <-time.After(10 * time.Millisecond):
 		}
-		if answers(ctx, url) {
+		if start.answers(ctx) {
 			return s, nil
 		}
 	}
 }
 
-func answers(ctx context.Context, url string) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// answers: it says 200, and not that the part which comes later is still missing.
+func (s *starts) answers(ctx context.Context) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.ready, nil)
 	if err != nil {
 		return false
 	}
@@ -77,8 +80,9 @@ func answers(ctx context.Context, url string) bool {
 	if err != nil {
 		return false
 	}
-	_ = resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	return err == nil && resp.StatusCode == http.StatusOK && (s.without == "" || !strings.Contains(string(body), s.without))
 }
 
 // stop is Ctrl-C, and the wait for what the server still has to do.
@@ -97,12 +101,23 @@ func (s *server) stop() error {
 	return nil
 }
 
-// freeAddress is one of this machine that nobody listens on.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// reserve takes free ports of this machine, all at once so that none is given
+// twice, and keeps them until the server that is to have them starts.
+func reserve(n int) (held []net.Listener, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return held, err
+		}
+		held = append(held, l)
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return held, nil
+}
+
+// letGo frees the server's ports, the first time it starts.
+func (s *starts) letGo() {
+	for _, l := range s.held {
+		_ = l.Close()
+	}
+	s.held = nil
 }
