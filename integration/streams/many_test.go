@@ -43,17 +43,17 @@ func TestManySlowStreams(t *testing.T) {
 	transport.CloseIdleConnections()
 	seen.check(t, before)
 
-	eventually(t, "no goroutine is left", func() error {
-		n, err := l.goroutines(t)
-		if err == nil && n > base {
-			err = fmt.Errorf("%d, and %d before", n, base)
+	var left int
+	eventually(t, "no goroutine is left", func() (err error) {
+		if left, err = l.goroutines(t); err == nil && left > base {
+			err = fmt.Errorf("%d, and %d before", left, base)
 		}
 		return err
 	})
 	after := rss(t, pid)
 	l.settledAsBilled(t, streams+50)
 	t.Logf("memory: %d MiB before, %d at the plateau (at most %d, %d KiB a stream), %d after; goroutines: %d before, %d at the plateau, %d after",
-		before>>10, median(seen.rss)>>10, slices.Max(seen.rss)>>10, (slices.Max(seen.rss)-before)/streams, after>>10, base, seen.goroutines, base)
+		before>>10, median(seen.rss)>>10, slices.Max(seen.rss)>>10, (slices.Max(seen.rss)-before)/streams, after>>10, base, seen.goroutines, left)
 	t.Logf("live heap: %d KiB when all were open, %d KiB three quarters of a minute later", seen.heapFirst, seen.heapLast)
 }
 
