@@ -10,6 +10,10 @@ import (
 
 const fingerprintSize = sha256.Size
 
+// bearing are the headers, beside our own, that say as whom a call is counted or what
+// it may cost.
+var bearing = [...]string{claudeSession, claudeAgent, codexSession, betaHeader}
+
 // fingerprint is what must be equal for two questions to be one: key, method,
 // path, body and what is asserted, and the one other header that bears on money.
 // A traceparent or a retry count may differ.
@@ -22,7 +26,7 @@ func fingerprint(c *Case) [fingerprintSize]byte {
 	put(h, []byte{truth(c.Request.BodyComplete)})
 	names := make([]string, 0, 8)
 	for name := range c.Request.Headers {
-		if strings.HasPrefix(name, "x-signalbox-") || name == betaHeader {
+		if strings.HasPrefix(name, "x-signalbox-") || slices.Contains(bearing[:], name) {
 			names = append(names, name)
 		}
 	}

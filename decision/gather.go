@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/signalbox-dev/signalbox/decision/llm"
 	"github.com/signalbox-dev/signalbox/journal"
 	"github.com/signalbox-dev/signalbox/registry"
 )
@@ -57,11 +58,12 @@ func (s *Service) attributes(c *Case) registry.Attributes {
 // subject believes what the app may assert, and nothing else.
 func (s *Service) subject(c *Case) Subject {
 	h := c.Request.Headers
+	session, agent := c.codingAgent()
 	sub := Subject{
 		Attributes: s.attributes(c),
 		User:       asserted(c.Caller.App, "user", h["x-signalbox-user"], c.Ask.SafetyIdentifier, c.Ask.User),
-		Session:    asserted(c.Caller.App, "session", h["x-signalbox-session"], c.Ask.Session),
-		Agent:      asserted(c.Caller.App, "agent", h["x-signalbox-agent"]),
+		Session:    asserted(c.Caller.App, "session", h["x-signalbox-session"], c.Ask.Session, session),
+		Agent:      asserted(c.Caller.App, "agent", h["x-signalbox-agent"], agent),
 	}
 	a := &sub.Attributes
 	a.Model = c.Ask.Model
@@ -74,6 +76,27 @@ func (s *Service) subject(c *Case) Subject {
 		a.PromptHash = s.promptHash(a.Tenant, c)
 	}
 	return sub
+}
+
+// Headers by which coding agents say of themselves what x-signalbox-session and
+// x-signalbox-agent say: nobody configures those in an agent on every desk.
+const (
+	claudeSession = "x-claude-code-session-id"
+	claudeAgent   = "x-claude-code-agent-id" // of a subagent; the main one sends none
+	codexSession  = "session-id"
+)
+
+// codingAgent is what the headers of coding agents say, each at the endpoints that
+// its agent speaks to: session-id is too common a name to mean a session anywhere.
+func (c *Case) codingAgent() (session, agent string) {
+	h := c.Request.Headers
+	switch {
+	case c.Ask.Dialect == llm.Anthropic:
+		return h[claudeSession], h[claudeAgent]
+	case c.Ask.Endpoint == llm.Responses:
+		return h[codexSession], ""
+	}
+	return "", ""
 }
 
 // asserted is the first value given, if the app may say such a thing of itself.

@@ -9,7 +9,7 @@ import (
 // betaHeader is where Anthropic's callers ask for a longer window.
 const betaHeader = "anthropic-beta"
 
-// versionHeader is sent by every Anthropic client and by no other.
+// versionHeader is sent by Anthropic's SDKs, and by no client of another's.
 const versionHeader = "anthropic-version"
 
 // inspect reads the few fields of the body that bear on money and policy.
@@ -23,9 +23,7 @@ func (s *Service) inspect(c *Case) (*llm.Ask, error) {
 		return nil, refuse(PathUnknown, "%s %s is not a path that is judged here, and no paths rule lets it through", clip(c.Request.Method, 16), clip(withoutQuery(c.Request.Path), 128))
 	}
 	if route.Endpoint == llm.Models {
-		if c.Request.Headers[versionHeader] != "" {
-			route.Dialect = llm.Anthropic // both dialects list models at one path
-		}
+		route.Dialect = listsAs(c.Request)
 		return &llm.Ask{Route: route}, nil
 	}
 	if most := s.config.MaxBody; most > 0 && int64(len(c.Request.Body)) > most {

@@ -212,6 +212,9 @@ func fact(key string, event journal.Event) string {
 	return ""
 }
 
+// naming are the headers that name somebody.
+var naming = []string{"x-signalbox-user", "x-signalbox-session", "x-signalbox-agent", "x-claude-code-session-id", "x-claude-code-agent-id", "session-id"}
+
 // nobodyIsNamed holds that the journal keeps pseudonyms: a name that a caller gave
 // stands in the names topic and nowhere else.
 func (st *stage) nobodyIsNamed(t *testing.T, s story) {
@@ -222,7 +225,7 @@ func (st *stage) nobodyIsNamed(t *testing.T, s story) {
 			continue
 		}
 		for header, value := range step.Decide.Headers {
-			if slices.Contains([]string{"x-signalbox-user", "x-signalbox-session", "x-signalbox-agent"}, header) && len(value) > 4 {
+			if slices.Contains(naming, header) && len(value) > 4 {
 				names = append(names, value)
 			}
 		}
