@@ -10,20 +10,20 @@ import (
 	"github.com/signalbox-dev/signalbox/integration/agents"
 )
 
-// The settings of docs/use/codex.md; %s is the base URL, and the provider's other
-// settings.
+// The settings of docs/use/codex.md: %[1]s is the base URL, %[2]s and %[3]s are what
+// a test sets besides, at the top and for the provider.
 const codexConfig = `model = "gpt-5.1-codex"
 model_provider = "signalbox"
-web_search = "disabled"
+%[2]s
 check_for_update_on_startup = false
 
 [model_providers.signalbox]
 name = "Signalbox"
-base_url = "%s/v1"
+base_url = "%[1]s/v1"
 env_key = "SIGNALBOX_KEY"
 wire_api = "responses"
 env_http_headers = { "x-signalbox-session" = "SIGNALBOX_SESSION" }
-%s
+%[3]s
 
 [analytics]
 enabled = false
@@ -32,14 +32,18 @@ enabled = false
 plugins = false
 `
 
+// noSearch keeps Codex from asking for OpenAI's web search, as it does for models
+// that it does not know.
+const noSearch = `web_search = "disabled"`
+
 // codex runs Codex with those settings.
-func (w *world) codex(t *testing.T, s *scene, provider string, env map[string]string, args ...string) agents.Ended {
+func (w *world) codex(t *testing.T, s *scene, top, provider string, env map[string]string, args ...string) agents.Ended {
 	t.Helper()
 	home := filepath.Join(s.user.Home, ".codex")
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(home, "config.toml"), fmt.Appendf(nil, codexConfig, s.base, provider), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(home, "config.toml"), fmt.Appendf(nil, codexConfig, s.base, top, provider), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	all := map[string]string{"SIGNALBOX_KEY": s.key}
@@ -66,7 +70,7 @@ func TestCodex(t *testing.T) {
 	t.Run("works", func(t *testing.T) {
 		s := scene(t, "coding")
 		s.Steer = map[string]string{"x-upstream-output": "12", "x-upstream-reasoning": "0"}
-		ended := w.codex(t, s, "", map[string]string{"SIGNALBOX_SESSION": "nightly-7"}, "Say something")
+		ended := w.codex(t, s, noSearch, "", map[string]string{"SIGNALBOX_SESSION": "nightly-7"}, "Say something")
 		calls := s.judged()
 		if ended.Exit != 0 || len(calls) != 1 {
 			t.Fatalf("%d calls: %s", len(calls), ended)
@@ -79,10 +83,37 @@ func TestCodex(t *testing.T) {
 		}
 	})
 
+	t.Run("says whose session it is where no header does", func(t *testing.T) {
+		s := scene(t, "coding")
+		ended := w.codex(t, s, "", "", nil, "--model", "gpt-6.1-sol", "Say something")
+		if ended.Exit != 0 {
+			t.Fatal(ended)
+		}
+		_, id, _ := strings.Cut(ended.Stderr, "session id: ")
+		id, _, _ = strings.Cut(id, "\n")
+		if r := w.named(t, "coding", 2, id); r != (row{App: "coding", Model: "gpt-6.1-sol", Session: id, Action: "allow"}) {
+			t.Errorf("the decision: %+v", r)
+		}
+	})
+
+	// A search costs a fee and another reading of the prompt, so the model says how
+	// many there may be and the price what one costs.
+	t.Run("may search the web", func(t *testing.T) {
+		s := scene(t, "coding")
+		s.Steer = map[string]string{"x-upstream-output": "12"}
+		if ended := w.codex(t, s, `web_search = "live"`, "", nil, "Say something"); ended.Exit != 0 {
+			t.Error(ended)
+		}
+		calls := w.provider.Calls()
+		if sent := calls[len(calls)-1].Body; !strings.Contains(sent, `"type":"web_search"`) || !strings.Contains(sent, `"max_tool_calls":2`) {
+			t.Errorf("the provider saw %s", sent)
+		}
+	})
+
 	t.Run("uses tools, until its session has cost enough", func(t *testing.T) {
 		s := scene(t, "looping")
 		s.Steer = map[string]string{"x-upstream-reasoning": "0"}
-		ended := w.codex(t, s, "stream_max_retries = 0", nil, "Look around: call:exec_command")
+		ended := w.codex(t, s, noSearch, "stream_max_retries = 0", nil, "Look around: call:exec_command")
 		if ended.Exit != 1 || !strings.Contains(ended.Stderr, `402 Payment Required: budget "looping-session"`) {
 			t.Errorf("it says %s", ended)
 		}
@@ -92,7 +123,7 @@ func TestCodex(t *testing.T) {
 	t.Run("is shortened where little is left", func(t *testing.T) {
 		s := scene(t, "thrifty")
 		s.Steer = map[string]string{"x-upstream-output": "12", "x-upstream-reasoning": "0"}
-		ended := w.codex(t, s, "", nil, "Say something")
+		ended := w.codex(t, s, noSearch, "", nil, "Say something")
 		if rows := w.decisions(t, "thrifty", 1); ended.Exit != 0 || !rows[0].Clamped {
 			t.Errorf("the decision: %+v; %s", rows[0], ended)
 		}
@@ -101,7 +132,7 @@ func TestCodex(t *testing.T) {
 	t.Run("once an hour", func(t *testing.T) {
 		s := scene(t, "hourly")
 		s.Steer = map[string]string{"x-upstream-output": "12"}
-		if ended := w.codex(t, s, "", nil, "Say something"); ended.Exit != 0 {
+		if ended := w.codex(t, s, noSearch, "", nil, "Say something"); ended.Exit != 0 {
 			t.Errorf("%s", ended)
 		}
 	})
@@ -119,7 +150,7 @@ func TestCodex(t *testing.T) {
 	} {
 		t.Run(refusal.name, func(t *testing.T) {
 			s := scene(t, refusal.app)
-			ended := w.codex(t, s, refusal.provider, nil, "Say something")
+			ended := w.codex(t, s, noSearch, refusal.provider, nil, "Say something")
 			if ended.Exit != 1 || !strings.Contains(ended.Stderr, refusal.sees) {
 				t.Errorf("it should say %q: %s", refusal.sees, ended)
 			}

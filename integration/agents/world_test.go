@@ -50,7 +50,7 @@ const registry = `
 tenants: [{name: acme}]
 teams: [{tenant: acme, name: platform}]
 apps:
-  - {tenant: acme, team: platform, name: coding, models: [claude-opus-5-5, gpt-5.1-codex], assert: [user, session, agent, tags.repo]}
+  - {tenant: acme, team: platform, name: coding, models: [claude-opus-5-5, gpt-5.1-codex, gpt-6.1-sol], assert: [user, session, agent, tags.repo]}
   - {tenant: acme, team: platform, name: broke, models: [claude-opus-5-5, gpt-5.1-codex]}
   - {tenant: acme, team: platform, name: hourly, models: [claude-opus-5-5, gpt-5.1-codex]}
   - {tenant: acme, team: platform, name: narrow, models: [gpt-4o-mini]}
@@ -61,15 +61,18 @@ providers:
   - {name: anthropic, kind: anthropic, base_url: "%[1]s", credential: anthropic}
 models:
   - {name: claude-opus-5-5, dialect: anthropic, context: 1000000, max_output: 128000}
-  - {name: gpt-5.1-codex, dialect: openai, context: 400000, max_output: 128000, default_max_output: 8192}
+  - {name: gpt-5.1-codex, dialect: openai, context: 400000, max_output: 128000, default_max_output: 8192, default_max_tool_calls: 2}
+  - {name: gpt-6.1-sol, dialect: openai, context: 400000, max_output: 128000, default_max_output: 8192}
   - {name: gpt-4o-mini, dialect: openai, context: 128000, max_output: 16384}
 deployments:
   - {name: opus, provider: anthropic, model: claude-opus-5-5, upstream_model: claude-opus-5-5, kind: paygo, region: us}
   - {name: codex, provider: openai, model: gpt-5.1-codex, upstream_model: gpt-5.1-codex, kind: paygo, region: us}
+  - {name: sol, provider: openai, model: gpt-6.1-sol, upstream_model: gpt-6.1-sol, kind: paygo, region: us}
   - {name: mini, provider: openai, model: gpt-4o-mini, upstream_model: gpt-4o-mini, kind: paygo, region: us}
 prices:
   - {deployment: opus, from: 2026-01-01T00:00:00Z, input: "4", cached_input: "0.40", cache_write: "5", cache_write_long: "8", output: "20"}
-  - {deployment: codex, from: 2026-01-01T00:00:00Z, input: "1.25", cached_input: "0.125", output: "10"}
+  - {deployment: codex, from: 2026-01-01T00:00:00Z, input: "1.25", cached_input: "0.125", output: "10", tools: {web_search: "0.01"}}
+  - {deployment: sol, from: 2026-01-01T00:00:00Z, input: "2", cached_input: "0.20", output: "16"}
   - {deployment: mini, from: 2026-01-01T00:00:00Z, input: "0.15", cached_input: "0.075", output: "0.60"}
 budgets:
   - {name: coding-month, match: {tenant: acme, app: coding}, unit: usd, amount: "1000", window: {every: month, zone: UTC}}

@@ -23,6 +23,7 @@
 //	                               the simulated provider of integration/upstream,
 //	                               whose credentials are the reader's own in
 //	                               OPENAI_API_KEY, ANTHROPIC_API_KEY, AZURE_OPENAI_API_KEY
+//	=sk-…, =sk-ant-…               the same credentials
 //	go run ./integration/upstream/serve
 //	                               the same program, built before
 //	git clone …, make build, pip install …, npm install …

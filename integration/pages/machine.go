@@ -97,7 +97,7 @@ func NewMachine(dir string, tools Tools) (*Machine, error) {
 	m.replace = strings.NewReplacer(
 		"localhost:8080", at[0], "127.0.0.1:8080", at[0], "127.0.0.1:9090", at[1], "localhost:9091", at[2], "127.0.0.1:9091", at[2], "127.0.0.1:9099", at[3],
 		"https://api.openai.com", server.URL, "https://api.anthropic.com", server.URL, "https://contoso.openai.azure.com", server.URL,
-		simulateLine, simulated)
+		simulateLine, simulated, "=sk-ant-…", "="+anthropicKey, "=sk-…", "="+openaiKey)
 	return m, nil
 }
 
@@ -165,7 +165,7 @@ var done = regexp.MustCompile(`^(git clone |make build\s*$|pip install |npm inst
 // serverIn says which server a piece of a block starts.
 func (m *Machine) serverIn(piece string) *starts {
 	switch {
-	case strings.HasPrefix(piece, serveLine):
+	case serving.MatchString(piece):
 		return &m.serve
 	case strings.HasPrefix(piece, simulated):
 		return &m.simulate
@@ -174,5 +174,8 @@ func (m *Machine) serverIn(piece string) *starts {
 }
 
 func isServer(line string) bool {
-	return strings.HasPrefix(line, serveLine) && !strings.Contains(line, "--check") || strings.HasPrefix(line, simulated)
+	return serving.MatchString(line) && !strings.Contains(line, "--check") || strings.HasPrefix(line, simulated)
 }
+
+// serving is the line that starts Signalbox, with what is set for it alone.
+var serving = regexp.MustCompile(`^([A-Z_]+=\S* )*` + serveLine)

@@ -44,7 +44,7 @@ func (p *printed) String() string {
 // startServer runs a line and waits until it answers.
 func startServer(ctx context.Context, line, dir string, env []string, start *starts) (*server, error) {
 	start.letGo()
-	s := &server{line: line, exited: make(chan struct{}), cmd: exec.Command("bash", "--noprofile", "--norc", "-c", "exec "+line)}
+	s := &server{line: line, exited: make(chan struct{}), cmd: exec.Command("bash", "--noprofile", "--norc", "-c", "exec env "+line)}
 	s.cmd.Dir, s.cmd.Env = dir, env
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
