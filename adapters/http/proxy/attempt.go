@@ -31,8 +31,9 @@ type attempt struct {
 	cancel context.CancelCauseFunc
 	alarm  *time.Timer // cancels when the provider is silent for too long
 
-	sent   atomic.Bool // the whole request has left our hands
-	reused atomic.Bool // over a connection that had served before
+	sent     atomic.Bool // the whole request has left our hands
+	reused   atomic.Bool // over a connection that had served before
+	document atomic.Bool // the answer has begun, and it is no stream
 
 	resp     *http.Response // nil: none came
 	rejected *rejection     // the answer, read, when it is none that may be relayed

@@ -50,12 +50,23 @@ func (c *call) leave() {
 		return
 	}
 	c.left = true
-	if c.trying == nil || !c.trying.sent.Load() || c.rule(c.trying) != registry.AbortDrain || !c.mayDrain() {
+	if !c.readsOn(c.trying) || !c.mayDrain() {
 		c.cancel(errGone)
 		return
 	}
 	c.draining = true
 	c.expiry = time.AfterFunc(c.drainTime(), func() { c.cancel(errDrained) })
+}
+
+// readsOn reports whether the answer of a try is wanted although its caller is not
+// there: by its provider's rule, and whatever that is when a document has begun to
+// come. Then the model has written all of it, and hanging up would save nothing but
+// leave open what it was.
+func (c *call) readsOn(a *attempt) bool {
+	if a == nil || c.plan.Free || !a.sent.Load() {
+		return false
+	}
+	return a.document.Load() || c.rule(a) == registry.AbortDrain
 }
 
 // drainTime is as long as the hold lasts: beyond it the call is charged by rule
@@ -115,10 +126,9 @@ func (c *call) stay() {
 	}
 }
 
-// rule is what is charged for an answer of this try that breaks off. A free call
-// is charged nothing, so nobody reads it on.
+// rule is what is charged for an answer of this try that breaks off.
 func (c *call) rule(a *attempt) string {
-	if c.plan.Free || a.provider.OnAbort == "" {
+	if a.provider.OnAbort == "" {
 		return registry.AbortSeen
 	}
 	return a.provider.OnAbort

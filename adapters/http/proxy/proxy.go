@@ -169,6 +169,10 @@ func (c *call) decide() (goes bool) {
 		c.abort()
 	case c.told.Response != nil:
 		c.respond(c.told.Response)
+	case !c.request.BodyComplete:
+		// A free call is let out by its path alone; we have nothing to send.
+		c.settle(c.report(journal.OutcomeNotSent))
+		c.refuse(http.StatusRequestEntityTooLarge, string(decision.TooLarge), "the body is longer than any that is sent on")
 	case c.plan == nil || len(c.plan.Deployments) == 0:
 		c.nowhere()
 	default:

@@ -97,6 +97,17 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A free call is let out by its path alone; one that is too long to be sent is not
+// sent in part.
+func TestAFreeCallThatIsTooLong(t *testing.T) {
+	h := build(t, []http.HandlerFunc{func(http.ResponseWriter, *http.Request) { t.Error("it was sent") }}, func(h *house) { h.limits.Body = 100 },
+		altering(func(a *decision.Answer) { a.Plan = &decision.Plan{Free: true, Deployments: a.Plan.Deployments} }))
+	resp, body, err := h.post(messages+"/count_tokens", strings.Repeat("x", 101))
+	if err != nil || resp.StatusCode != 413 || !strings.Contains(body, "too_large") || h.decider.last(t).BodyComplete {
+		t.Errorf("%v %d %s", err, resp.StatusCode, body)
+	}
+}
+
 // A client that sends a large body to the end, and only then listens, hears why it
 // was refused.
 func TestALargeBodyIsHeardOut(t *testing.T) {
@@ -288,6 +299,28 @@ func turnedAway(t *testing.T, h *house) {
 	if !strings.Contains(h.watch.String(), "away:full") {
 		t.Errorf("observed %s", h.watch)
 	}
+}
+
+// A body of unknown length waits for as much as it may be, and keeps what it is.
+func TestMemoryOfAChunkedBody(t *testing.T) {
+	memory := semaphore.NewWeighted(10_000)
+	here, goOn := make(chan struct{}), make(chan struct{})
+	h := build(t, []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
+		close(here)
+		<-goOn
+		says(200, answerJSON)(w, r)
+	}}, func(h *house) { h.parts.Memory, h.limits.Body = memory, 10_000 })
+	r := h.request(chat, `{"model":"gpt","messages":["`+strings.Repeat("x", 5000)+`"]}`)
+	r.ContentLength = -1
+	answered := make(chan *http.Response, 1)
+	go func() { answered <- h.do(r) }()
+	<-here
+	if !memory.TryAcquire(4900) || memory.TryAcquire(100) {
+		t.Error("while it waits for its answer, a body of 5 kB does not hold 5 kB")
+	}
+	close(goOn)
+	_, _ = io.Copy(io.Discard, (<-answered).Body)
+	h.report()
 }
 
 // The memory of a body is given back as soon as somebody has answered, and in the

@@ -38,6 +38,7 @@ func (c *call) relay(a *attempt) {
 		Dialect: c.answer.Dialect, Endpoint: c.route.Endpoint,
 		HideUsage: slices.Contains(c.answer.Changes, decision.UsageRequested),
 	}, a.resp.StatusCode, contentType, a.resp.Header.Get("Content-Encoding"))}
+	a.document.Store(!p.events)
 	if left, _ := c.hasLeft(); p.events && !left {
 		// A stream's caller waits for the head to know that there is one; of any other
 		// answer the head waits for the first byte, so that it can still become an error.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -233,6 +234,72 @@ func TestRulesForACallerWhoHangsUp(t *testing.T) {
 				t.Errorf("a caller who hangs up says nothing of the deployment: %s", got)
 			}
 		})
+	}
+}
+
+// A caller who has closed their half of the connection has gone, as far as anybody
+// can tell. If they read on they find a cut, and not an end that looks like one, also
+// when their answer was read to its own.
+func TestHalfAConnection(t *testing.T) {
+	for _, rule := range []string{registry.AbortSeen, registry.AbortDrain} {
+		t.Run(rule, func(t *testing.T) {
+			goOn := make(chan struct{})
+			h := build(t, []http.HandlerFunc{streams(func(s *stream) {
+				_ = s.word("one")
+				select {
+				case <-goOn:
+					s.ends()
+				case <-s.r.Context().Done():
+				}
+			})}, func(h *house) { h.places[0].ProviderRef.OnAbort = rule })
+			conn, err := net.Dial("tcp", h.server.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_, _ = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", chat, callerKey, len(ask), ask)
+			_, _ = conn.Read(make([]byte, 10))
+			if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			if rule == registry.AbortDrain {
+				until(t, "the answer is drained", func() bool { _, drains := h.proxy.Stats(); return drains == 1 })
+				close(goOn)
+			}
+			rest, _ := io.ReadAll(conn)
+			if strings.HasSuffix(string(rest), "0\r\n\r\n") {
+				t.Errorf("the answer seems whole: %q", rest)
+			}
+			if r := h.report(); r.Outcome != journal.OutcomeAborted || (r.Usage != nil) != (rule == registry.AbortDrain) {
+				t.Errorf("reported %+v", r)
+			}
+		})
+	}
+}
+
+// A document that has begun to come is read to its end whatever the rule, because
+// the model has written it: what it used is known a moment later.
+func TestADocumentIsReadOn(t *testing.T) {
+	goOn := make(chan struct{})
+	long := strings.Replace(answerJSON, "hello", strings.Repeat("hello ", 20_000), 1)
+	h := build(t, []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, long[:60_000])
+		_ = http.NewResponseController(w).Flush()
+		<-goOn
+		_, _ = io.WriteString(w, long[60_000:])
+	}})
+	ctx, hangUp := context.WithCancel(t.Context())
+	resp := h.do(h.request(chat, ask).WithContext(ctx))
+	if _, err := resp.Body.Read(make([]byte, 10)); err != nil {
+		t.Fatal(err)
+	}
+	hangUp()
+	until(t, "it is read on", func() bool { _, drains := h.proxy.Stats(); return drains == 1 })
+	close(goOn)
+	if r := h.report(); r.Outcome != journal.OutcomeAborted || r.Usage == nil || r.Usage.Output != 2 || r.Source != journal.SourceBody {
+		t.Errorf("reported %+v", r)
 	}
 }
 
@@ -536,12 +603,15 @@ func TestStreamsOutliveTheServersDeadline(t *testing.T) {
 	const deadline = 100 * time.Millisecond
 	for _, version := range []int{1, 2} {
 		t.Run(fmt.Sprint("HTTP/", version), func(t *testing.T) {
-			h := build(t, []http.HandlerFunc{streams(func(s *stream) {
-				_ = s.word("one")
+			h := build(t, []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
 				<-time.After(3 * deadline) // it is the passing of time that is tested
-				_ = s.word("two")
-				s.ends()
-			})})
+				streams(func(s *stream) {
+					_ = s.word("one")
+					<-time.After(3 * deadline)
+					_ = s.word("two")
+					s.ends()
+				})(w, r)
+			}})
 			server := httptest.NewUnstartedServer(h.proxy)
 			server.Config.WriteTimeout, server.Config.ReadTimeout = deadline, deadline
 			server.EnableHTTP2 = version == 2
