@@ -128,11 +128,11 @@ func find(ctx context.Context, dir string) (*Kit, error) {
 	modules := filepath.Join(dir, "node_modules")
 	claude, err := program(ctx, filepath.Join(modules, "@anthropic-ai", "claude-code-*", "claude"))
 	if err != nil {
-		return nil, fmt.Errorf("Claude Code: %w", err)
+		return nil, fmt.Errorf("find Claude Code: %w", err)
 	}
 	codex, err := program(ctx, filepath.Join(modules, "@openai", "codex-*", "vendor", "*", "bin", "codex"))
 	if err != nil {
-		return nil, fmt.Errorf("Codex: %w", err)
+		return nil, fmt.Errorf("find Codex: %w", err)
 	}
 	return &Kit{Claude: claude, Codex: codex}, nil
 }
