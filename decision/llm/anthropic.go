@@ -188,8 +188,21 @@ func (r *reader) messagesTools() *Problem {
 				}
 			}
 			return false
-		})
+		}, messagesHosted)
 	})
+}
+
+// messagesHosted is what prices call a tool of Anthropic's. Later versions of these
+// two have the model filter what they find by programs, and each of those is a run
+// that max_uses does not count, unless the model alone may call them.
+func messagesHosted(kind string, direct bool) string {
+	switch {
+	case kind == "web_search_20250305", direct && strings.HasPrefix(kind, "web_search_"):
+		return WebSearch
+	case kind == "web_fetch_20250910", direct && strings.HasPrefix(kind, "web_fetch_"):
+		return WebFetch
+	}
+	return ""
 }
 
 // leastThinking is Anthropic's least thinking budget; the output limit must be

@@ -76,6 +76,7 @@ type Ask struct {
 	imageCost  int64
 	prompted   bool  // a prompt is there: messages, an input, or what refers to one
 	toolCalls  int64 // max_tool_calls: of all the provider's tools together
+	callsLimit span  // where it stands; empty: nowhere
 	breakpoint bool  // an explicit cache breakpoint stands in the prompt
 	explicit   bool  // OpenAI: only explicit breakpoints write the cache
 }
@@ -85,10 +86,16 @@ type Unbounded struct {
 	Field string // the key path: tools[2].type
 	Kind  Kind
 	Max   int64 // how often at most, where the body says so; 0: it does not
+	// Tool is what prices call the tool, where each use of it runs the model once
+	// more and may have a fee; empty: Max does not bound what it costs.
+	Tool string
 	// Together: Max is not this one's alone, but of all that say so.
 	Together bool
 	Tier     string // of KindTier: its name in prices
 	Why      string
+
+	limit span // where Max stands, or a null in its place; empty: nowhere
+	open  int  // just behind the tool's brace, where it can be written
 }
 
 // Kind says how an Unbounded thing is billed, and so how it may be held.

@@ -7,6 +7,9 @@ type ModelLimits struct {
 	// ImageTokens is the most one image costs on it; 0: the dearest documented
 	// for the dialect.
 	ImageTokens int64
+	// ToolCalls is what LimitTools will write where the body does not say how often
+	// the provider's tools may be used; 0: nothing is written.
+	ToolCalls int64
 }
 
 // Ceiling is the most a call can use, in units that prices multiply.
@@ -24,18 +27,19 @@ type Ceiling struct {
 	// Tier bills the whole call at another price, by the name that prices know it
 	// by; empty for the standard one.
 	Tier string
-	// Fees are the provider's tools, at their stated maximum: each use may have a
-	// fee. What they add to Input and N is in them already.
+	// Fees are the provider's tools, each once, at their maximum: each use may have
+	// a fee. What they add to Input and N is in them already.
 	Fees []Fee
 	// Unpriced is what has no bound. A call that has any cannot be held.
 	Unpriced []Unbounded
 }
 
-// Fee is a tool's uses, billed by the piece. Tools that the body bounds together
-// have one maximum each, which is that of all of them.
+// Fee is a tool's uses, billed by the piece. Tools that are bounded together have
+// one maximum, which is that of all of them.
 type Fee struct {
-	Tool string // the key path
-	Max  int64
+	Tool     string // as prices call it
+	Max      int64
+	Together bool
 }
 
 // maxRuns is how often a model may run for one call: above every sensible
@@ -66,7 +70,7 @@ func (a *Ask) Ceiling(m ModelLimits) Ceiling {
 	if a.Endpoint == Embeddings {
 		context *= max(1, int64(a.Messages)) // each input is a prompt of its own
 	}
-	b := c.unbounded(a.Unbounded, context, m.MaxOutput)
+	b := c.unbounded(a.Unbounded, context, m)
 	// A prompt above the context is refused by the provider and costs nothing.
 	if context > 0 && (b.fills || c.Input > context) {
 		c.Input = context
@@ -90,9 +94,12 @@ type runs struct {
 func (b runs) summaries() int64 { return b.answers * b.each }
 
 // unbounded sorts what the body does not bound.
-func (c *Ceiling) unbounded(all []Unbounded, context, output int64) runs {
+func (c *Ceiling) unbounded(all []Unbounded, context int64, m ModelLimits) runs {
 	b := runs{answers: 1}
 	for _, u := range all {
+		if u.limitable() {
+			u.Max = m.ToolCalls
+		}
 		more := u.Max
 		if u.Together {
 			more = max(0, u.Max-b.together)
@@ -102,14 +109,14 @@ func (c *Ceiling) unbounded(all []Unbounded, context, output int64) runs {
 			c.Tier = u.Tier
 		case u.Kind == KindInput && context > 0:
 			b.fills = true
-		case u.Kind == KindTool && u.Max > 0 && context > 0 && b.answers+more <= maxRuns:
-			c.Fees = append(c.Fees, Fee{Tool: u.Field, Max: u.Max})
+		case u.Kind == KindTool && u.Tool != "" && u.Max > 0 && context > 0 && b.answers+more <= maxRuns:
+			c.fee(u)
 			b.answers += more
 			b.fills = true
 			if u.Together {
 				b.together += more
 			}
-		case u.Kind == KindRun && u.Max > 0 && context > 0 && output > 0 && b.each+u.Max <= maxSummaries:
+		case u.Kind == KindRun && u.Max > 0 && context > 0 && m.MaxOutput > 0 && b.each+u.Max <= maxSummaries:
 			b.each += u.Max
 			b.fills = true
 		default: // a second tier too: no price says what two of them cost together
@@ -117,4 +124,17 @@ func (c *Ceiling) unbounded(all []Unbounded, context, output int64) runs {
 		}
 	}
 	return b
+}
+
+// fee adds a tool's uses.
+func (c *Ceiling) fee(u Unbounded) {
+	for i := range c.Fees {
+		if f := &c.Fees[i]; f.Tool == u.Tool && f.Together == u.Together {
+			if !f.Together {
+				f.Max += u.Max
+			}
+			return
+		}
+	}
+	c.Fees = append(c.Fees, Fee{Tool: u.Tool, Max: u.Max, Together: u.Together})
 }

@@ -122,12 +122,18 @@ const maxUnbounded = 16
 
 // note keeps an unbounded thing. A body may have half a million of them, and a
 // refusal names them: beyond a handful only a kind that is new counts, as one
-// without a stated maximum.
+// without a stated maximum. Tools that are bounded together need no more than one
+// of each.
 func (r *reader) note(u Unbounded) {
 	a := r.ask
 	if len(a.Unbounded) >= maxUnbounded {
 		u.Max = 0
-		if slices.ContainsFunc(a.Unbounded, func(o Unbounded) bool { return o.Kind == u.Kind && o.Max == 0 && o.Together == u.Together }) {
+		if !u.Together {
+			u.Tool = "" // nobody would write its limit
+		}
+		if slices.ContainsFunc(a.Unbounded, func(o Unbounded) bool {
+			return o.Kind == u.Kind && o.Max == 0 && o.Together == u.Together && o.Tool == u.Tool
+		}) {
 			return
 		}
 	}

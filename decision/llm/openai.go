@@ -171,7 +171,7 @@ func (r *reader) content(part func() *Problem) *Problem {
 	return r.want('[', "a string or an array of parts")
 }
 
-var toolFields = []string{"type", "max_uses", "name", "function", "custom", "cache_control", "prompt_cache_breakpoint"}
+var toolFields = []string{"type", "max_uses", "allowed_callers", "name", "function", "custom", "cache_control", "prompt_cache_breakpoint"}
 
 // chatTools takes tools or functions. A tool that is neither a function nor
 // custom is run by the provider.
@@ -180,17 +180,22 @@ func (r *reader) chatTools() *Problem {
 		return p
 	}
 	return r.array(func(int) *Problem {
-		return r.tool(func(kind string) bool { return kind == "function" || kind == "custom" })
+		return r.tool(func(kind string) bool { return kind == "function" || kind == "custom" }, unpriced)
 	})
 }
 
-// tool takes one tool; callers tells the types that the caller runs itself. A
-// tool without a type is the caller's if it has a name or a function, as legacy
-// functions and Anthropic's tools have.
-func (r *reader) tool(callers func(kind string) bool) *Problem {
+// unpriced is hosted in a chat: it has no tools of the provider's, and what servers
+// that have some make of a maximum is their own affair.
+func unpriced(string, bool) string { return "" }
+
+// tool takes one tool; callers tells the types that the caller runs itself, and
+// hosted what prices call the others. A tool without a type is the caller's if it
+// has a name or a function, as legacy functions and Anthropic's tools have.
+func (r *reader) tool(callers func(kind string) bool, hosted func(kind string, direct bool) string) *Problem {
 	r.ask.Tools++
 	r.cost += perTool
-	kind, uses, own := "", int64(0), false
+	kind, own, direct := "", false, false
+	u := Unbounded{Kind: KindTool, Why: "a tool that the provider runs", open: r.start() + 1}
 	p := r.object(toolFields, func(name string) (p *Problem) {
 		switch {
 		case name == "type" && r.kind() == '"':
@@ -198,8 +203,10 @@ func (r *reader) tool(callers func(kind string) bool) *Problem {
 			r.cost += int64(len(kind))
 			return p
 		case name == "max_uses":
-			uses, _, _, p = r.whole(1, 1024)
+			u.Max, _, u.limit, p = r.whole(1, 1024)
 			return p
+		case name == "allowed_callers" && r.kind() == '[':
+			return r.callers(&direct)
 		case name == "cache_control":
 			return r.cacheControl()
 		case name == "prompt_cache_breakpoint":
@@ -212,8 +219,28 @@ func (r *reader) tool(callers func(kind string) bool) *Problem {
 	})
 	if own = own && kind == "" || callers(kind); p == nil && !own {
 		r.cost += perBuiltInTool
-		r.note(Unbounded{Field: r.where(), Kind: KindTool, Max: uses, Why: "a tool that the provider runs"})
+		u.Field, u.Tool = r.where(), hosted(kind, direct)
+		r.note(u)
 	}
+	return p
+}
+
+// callers takes who may call a tool, and says whether it is the model alone.
+func (r *reader) callers(direct *bool) *Problem {
+	others := false
+	r.name(renderedTokens)
+	p := r.array(func(int) *Problem {
+		r.cost += perValue
+		if r.kind() != '"' {
+			others = true
+			return r.value(renderedTokens)
+		}
+		who, at, p := r.text()
+		r.cost += renderedTokens(r.body[at.start:at.end])
+		*direct, others = true, others || who != "direct"
+		return p
+	})
+	*direct = *direct && !others
 	return p
 }
 

@@ -31,7 +31,8 @@ func TestRandomBodiesAreReadAndEditedAsAStrictDecoderReadsThem(t *testing.T) {
 		count["bodies"]++
 		count["bodies of "+string(route.Endpoint)]++
 	}
-	for _, what := range []string{"bodies", "clamp", "clamp as another model's", "usage", "rename", "redaction", "respelt", "default", "thinking"} {
+	for _, what := range []string{"bodies", "clamp", "clamp as another model's", "usage", "rename", "redaction", "respelt", "default", "thinking",
+		"calls limited", "uses limited"} {
 		if count[what] == 0 {
 			t.Errorf("no body had this done: %s", what)
 		}
@@ -63,6 +64,9 @@ func (c *change) make(route llm.Route, body []byte) {
 	c.redact()
 	if c.r.chance(2) {
 		c.rename()
+	}
+	if !c.r.chance(3) {
+		c.limitTools(1 + c.r.Int64N(128))
 	}
 	if usage := c.a.RequestUsage(); len(usage) > 0 && !c.r.chance(3) {
 		c.usage(usage)
@@ -165,6 +169,35 @@ func (c *change) usage(edits []llm.Edit) {
 		return
 	}
 	c.want.at("stream_options").set("include_usage", true)
+}
+
+// limitTools limits the provider's tools, and says by rules of its own what should
+// come of it: a limit for all of a response's, or for each of a message's that has a
+// price by the use.
+func (c *change) limitTools(most int64) {
+	edits := c.a.LimitTools(most)
+	c.edits = append(c.edits, edits...)
+	n := json.Number(strconv.FormatInt(most, 10))
+	for _, tool := range c.want.at("tools").elements() {
+		kind := tool.at("type").text()
+		switch c.a.Endpoint {
+		case llm.Responses:
+			small := tool.at("container", "memory_limit") == nil || tool.at("container", "memory_limit").text() == "1g"
+			hosted := kind == "web_search" || kind == "file_search" || kind == "code_interpreter" && small
+			if hosted && c.want.at("max_tool_calls") == nil {
+				c.want.set("max_tool_calls", n)
+				c.count["calls limited"]++
+			}
+		case llm.Messages:
+			callers := tool.at("allowed_callers").elements()
+			direct := len(callers) == 1 && callers[0].text() == "direct"
+			hosted := kind == "web_search_20250305" || kind == "web_fetch_20250910" || kind == "web_search_20260209" && direct
+			if hosted && tool.at("max_uses") == nil {
+				tool.set("max_uses", n)
+				c.count["uses limited"]++
+			}
+		}
+	}
 }
 
 // clamp lowers the limit, and says by rules of its own what should come of it.

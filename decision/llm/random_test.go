@@ -153,9 +153,18 @@ func (r random) messages() object {
 	o := r.hints(object{{"messages", turns}})
 	o = r.maybe(o, "max_tokens", append([]any{raw("0")}, limits...)...)
 	o = r.maybe(o, "system", r.text(), []any{object{{"type", "text"}, {"text", r.text()}}}, raw("null"))
-	o = r.maybe(o, "tools", raw("null"), []any{object{{"name", "f"}, {"description", r.text()}, {"input_schema", object{}}}})
+	o = r.maybe(o, "tools", raw("null"), []any{object{{"name", "f"}, {"description", r.text()}, {"input_schema", object{}}}},
+		[]any{r.hosted(), object{{"name", "f"}, {"description", r.text()}}, r.hosted()}, []any{r.hosted()})
 	return r.maybe(o, "thinking", raw("null"), object{{"type", "disabled"}}, object{{"type", "adaptive"}},
 		object{{"type", "enabled"}, {"budget_tokens", pick(r, raw("1024"), raw("2e3"), raw("30000.0"))}})
+}
+
+// hosted is a tool of Anthropic's own.
+func (r random) hosted() object {
+	o := object{{"type", pick(r, "web_search_20250305", "web_fetch_20250910", "web_search_20260209", "code_execution_20250825")}}
+	o = r.maybe(o, "max_uses", raw("null"), raw("3"), raw("1e1"))
+	o = r.maybe(o, "allowed_callers", []any{"direct"}, []any{}, []any{"direct", "code_execution_20260120"})
+	return r.maybe(o, "description", r.text())
 }
 
 func (r random) blocks() any {
@@ -183,8 +192,9 @@ func (r random) response() object {
 	}
 	o = r.maybe(o, "stream_options", raw("null"), object{{"include_obfuscation", raw("false")}})
 	o = r.maybe(o, "tools", raw("null"), []any{}, []any{object{{"type", "function"}, {"name", "f"}, {"description", r.text()}}},
-		[]any{object{{"type", "web_search"}}, object{{"type", "custom"}, {"name", "g"}}})
-	o = r.maybe(o, "max_tool_calls", raw("null"), raw("3"), raw("1e1"))
+		[]any{object{{"type", "web_search"}}, object{{"type", "custom"}, {"name", "g"}}},
+		[]any{object{{"type", "file_search"}}, object{{"type", "code_interpreter"}, {"container", object{{"memory_limit", pick(r, "1g", "4g")}}}}, object{{"type", "mcp"}}})
+	o = r.maybe(o, "max_tool_calls", raw("null"), raw("0"), raw("3"), raw("1e1"))
 	o = r.maybe(o, "background", raw("true"), raw("false"), raw("null"))
 	o = r.maybe(o, "previous_response_id", "resp_1", raw("null"))
 	o = r.maybe(o, "prompt", raw("null"), object{{"id", "p"}, {"variables", object{{"name", r.text()}, {"type", object{{"type", "input_text"}, {"text", r.text()}}}}}})

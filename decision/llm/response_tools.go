@@ -2,13 +2,14 @@ package llm
 
 import "strings"
 
-var responseToolFields = []string{"type", "name", "environment", "execution", "tools", "cache_control",
+var responseToolFields = []string{"type", "name", "environment", "execution", "container", "tools", "cache_control",
 	"prompt_cache_breakpoint"}
 
 // responseTool is what is known of one tool when it has been read.
 type responseTool struct {
 	kind, environment, execution string
 	named                        bool
+	large                        bool // its container costs more than the least one
 }
 
 // responseTools takes the tools of a response, or those that an item brings.
@@ -36,6 +37,8 @@ func (r *reader) responseTool() *Problem {
 			return p
 		case name == "environment" && r.kind() == '{':
 			return r.environment(&is.environment)
+		case name == "container" && r.kind() == '{':
+			return r.container(&is.large)
 		case name == "tools":
 			return r.responseTools()
 		case name == "cache_control":
@@ -67,6 +70,25 @@ func (r *reader) environment(kind *string) *Problem {
 	})
 }
 
+var containerFields = []string{"memory_limit"}
+
+// leastMemory is the container that a code interpreter has if nobody asks for a
+// larger one, which costs many times as much.
+const leastMemory = "1g"
+
+func (r *reader) container(large *bool) *Problem {
+	return r.object(containerFields, func(name string) (p *Problem) {
+		if name == "memory_limit" && r.kind() == '"' {
+			memory, _, p := r.text()
+			*large = memory != leastMemory
+			r.cost += int64(len(memory))
+			return p
+		}
+		r.name(renderedTokens)
+		return r.value(renderedTokens)
+	})
+}
+
 // responseToolIs notes who runs a tool. What is neither known to be the caller's
 // own nor anything that we have heard of runs at the provider.
 func (r *reader) responseToolIs(is responseTool) {
@@ -81,7 +103,24 @@ func (r *reader) responseToolIs(is responseTool) {
 		r.unbounded(KindMedia, "draws pictures, at prices of their own")
 	}
 	r.cost += perBuiltInTool
-	r.note(Unbounded{Field: r.where(), Kind: KindTool, Together: countedTogether(is.kind), Why: "a tool that the provider runs"})
+	u := Unbounded{Field: r.where(), Kind: KindTool, Together: countedTogether(is.kind), Tool: is.hosted(), Why: "a tool that the provider runs"}
+	if is.large {
+		u.Why = "a code interpreter in a container larger than the least"
+	}
+	r.note(u)
+}
+
+// hosted is what prices call the tool; empty where no number of uses bounds its cost.
+func (is *responseTool) hosted() string {
+	switch kind := is.kind; {
+	case strings.HasPrefix(kind, "web_search"):
+		return WebSearch
+	case kind == "file_search":
+		return FileSearch
+	case kind == "code_interpreter" && !is.large:
+		return CodeInterpreter
+	}
+	return ""
 }
 
 // countedTogether are the kinds of tool that max_tool_calls counts, of all kinds

@@ -48,11 +48,7 @@ func (r *reader) responsesBody() *Problem {
 	if !is.limited {
 		a.MaxOutput = 0 // Other spellings are no limit here; where they stand they are lowered.
 	}
-	for i := range a.Unbounded {
-		if a.Unbounded[i].Together {
-			a.Unbounded[i].Max = a.toolCalls
-		}
-	}
+	a.callTogether()
 	a.CacheWrite = a.CacheWrite || !a.explicit || a.breakpoint // as in a chat
 	a.Session = cmp.Or(a.Session, is.session)
 	a.leaveMinimum()
@@ -71,8 +67,8 @@ func (r *reader) responsesField(is *response, name string) *Problem {
 		is.limited = r.kind() != 'n'
 		return r.outputLimit(name, 1)
 	case "max_tool_calls":
-		n, _, _, p := r.whole(0, maxCount)
-		a.toolCalls = n
+		var p *Problem
+		a.toolCalls, _, a.callsLimit, p = r.whole(0, maxCount)
 		return p
 	case "tools":
 		is.tooled = r.kind() != 'n'

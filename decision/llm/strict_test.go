@@ -118,12 +118,14 @@ func (n *node) number() int64 {
 	return int64(f)
 }
 
-func (n *node) length() int {
+func (n *node) length() int { return len(n.elements()) }
+
+func (n *node) elements() []*node {
 	if n == nil {
-		return 0
+		return nil
 	}
 	all, _ := n.value.([]*node)
-	return len(all)
+	return all
 }
 
 // find is the value that stands at a span.

@@ -268,7 +268,7 @@ func TestTheCeilingOfWhatTheBodyDoesNotBound(t *testing.T) {
 		t.Errorf("with no context known it has no bound: %+v", c)
 	}
 	c := ceiling(messages, messagesWith(`"tools":[{"type":"web_search_20250305","max_uses":4}]`))
-	if c.Input != 500_000 || c.N != 5 || len(c.Fees) != 1 || c.Fees[0] != (llm.Fee{Tool: "tools[0]", Max: 4}) || len(c.Unpriced) != 0 {
+	if c.Input != 500_000 || c.N != 5 || len(c.Fees) != 1 || c.Fees[0] != (llm.Fee{Tool: llm.WebSearch, Max: 4}) || len(c.Unpriced) != 0 {
 		t.Errorf("four searches are five runs and four fees: %+v", c)
 	}
 	for _, body := range []string{

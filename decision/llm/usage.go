@@ -2,6 +2,7 @@ package llm
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/signalbox-dev/signalbox/journal"
 )
@@ -98,8 +99,8 @@ func (f *figures) anthropic() (journal.Tokens, error) {
 	}
 	t.CacheWrite += f.summaryWrite
 	t.Input = f.input + f.summaryInput + t.Cached + t.CacheWrite + t.CacheWriteLong
-	t.Other = others("web_search_requests", f.searches, "web_fetch_requests", f.fetches,
-		"advisor_input_tokens", f.advisorInput, "advisor_output_tokens", f.advisorOutput)
+	t.Other = map[string]int64{WebSearch: f.searches, WebFetch: f.fetches} // one that is not said was not used
+	maps.Copy(t.Other, others("advisor_input_tokens", f.advisorInput, "advisor_output_tokens", f.advisorOutput))
 	return t, consistent(t)
 }
 

@@ -3,6 +3,7 @@ package llm_test
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -67,7 +68,7 @@ func TestUsageIsReadByEachProvidersConvention(t *testing.T) {
 			journal.Tokens{Input: 25, Output: 1}, "priority"},
 		{"Anthropic: the last event", llm.Anthropic,
 			`{"type":"message_delta","delta":{"stop_reason":"end_turn","usage":7},"usage":{"input_tokens":10682,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":510,"server_tool_use":{"web_search_requests":1,"web_fetch_requests":0}}}`,
-			journal.Tokens{Input: 10682, Output: 510, Other: map[string]int64{"web_search_requests": 1}}, ""},
+			journal.Tokens{Input: 10682, Output: 510, Other: map[string]int64{"web_search": 1}}, ""},
 		{"Anthropic: thinking", llm.Anthropic, `{"input_tokens":5,"output_tokens":500,"output_tokens_details":{"thinking_tokens":400}}`,
 			journal.Tokens{Input: 5, Output: 500, Reasoning: 400}, ""},
 		{"Anthropic: the fast mode", llm.Anthropic, `{"usage":{"input_tokens":5,"output_tokens":5,"service_tier":"standard","speed":"fast"}}`, journal.Tokens{Input: 5, Output: 5}, "fast"},
@@ -85,8 +86,36 @@ func TestUsageIsReadByEachProvidersConvention(t *testing.T) {
 			journal.Tokens{Input: 203010, Cached: 7, CacheWrite: 3, Output: 4500, Other: map[string]int64{"advisor_input_tokens": 800, "advisor_output_tokens": 90}}, ""},
 	} {
 		got, tier, err := llm.Usage(c.dialect, []byte(c.body))
+		got.Other = said(got.Other)
 		if err != nil || !reflect.DeepEqual(got, c.want) || tier != c.tier {
 			t.Errorf("%s:\n got %+v %q (%v)\nwant %+v %q", c.name, got, tier, err, c.want, c.tier)
+		}
+	}
+}
+
+// said is what was used, without the tools that were not.
+func said(other map[string]int64) map[string]int64 {
+	maps.DeleteFunc(other, func(_ string, n int64) bool { return n == 0 })
+	if len(other) == 0 {
+		return nil
+	}
+	return other
+}
+
+// What Anthropic does not say of its tools was not used; OpenAI's usage says nothing
+// of them, and that is not none.
+func TestUsesThatAreNotSaid(t *testing.T) {
+	for _, c := range []struct {
+		dialect llm.Dialect
+		body    string
+		want    map[string]int64
+	}{
+		{llm.Anthropic, `{"input_tokens":1,"output_tokens":1}`, map[string]int64{"web_search": 0, "web_fetch": 0}},
+		{llm.Anthropic, `{"input_tokens":1,"output_tokens":1,"server_tool_use":{"web_fetch_requests":2}}`, map[string]int64{"web_search": 0, "web_fetch": 2}},
+		{llm.OpenAI, `{"input_tokens":1,"output_tokens":1}`, nil},
+	} {
+		if got, _, err := llm.Usage(c.dialect, []byte(c.body)); err != nil || !maps.Equal(got.Other, c.want) {
+			t.Errorf("%s: %v (%v), want %v", c.body, got.Other, err, c.want)
 		}
 	}
 }
@@ -118,6 +147,7 @@ func TestRecordedUsage(t *testing.T) {
 			t.Fatalf("%s: %v", file, err)
 		}
 		got, tier, err := llm.Usage(c.Dialect, c.Body)
+		got.Other = said(got.Other)
 		if err != nil || !reflect.DeepEqual(got, c.Want) || tier != c.Tier {
 			t.Errorf("%s: %s:\n got %+v %q (%v)\nwant %+v %q", file, c.Note, got, tier, err, c.Want, c.Tier)
 		}

@@ -35,6 +35,7 @@ func (a *Answer) judge() fate {
 // output, of at most as many tokens as it has bytes, and figures.
 func (a *Answer) unreadable(named kind) fate {
 	a.output += a.lines.size
+	a.calls.lost = true
 	if a.scan.depth > 0 || a.scan.usages > 0 {
 		a.doubt()
 	}
@@ -73,6 +74,7 @@ func (a *Answer) hides() bool {
 // typed takes an event of the responses or of messages.
 func (a *Answer) typed() fate {
 	s := &a.scan
+	a.calls.inEvent(s)
 	switch s.kind {
 	case output:
 		a.began = a.began || s.wrote
@@ -123,5 +125,6 @@ func (a *Answer) document() {
 	}
 	a.failed = s.failed
 	a.output, a.answers = s.written, max(1, s.choices)
+	a.calls.inDocument(s)
 	a.take()
 }

@@ -17,6 +17,7 @@ type figures struct {
 	final    bool   // said is what was used, not only what was used so far
 	doubted  bool   // messages: a part of the figures is lost
 
+	calls   calls
 	output  int64 // tokens written, at most, but for what is around an answer
 	answers int64
 	parts   parts
@@ -56,7 +57,8 @@ func (a *Answer) doubt() {
 
 // Usage is what the provider says was used; ok is false where it did not say, or
 // what it said cannot be true. What a server that counts along has said so far is
-// not it, as long as more may come.
+// not it, as long as more may come. Uses of the provider's tools are counted where
+// the usage does not say them.
 func (a *Answer) Usage() (used journal.Tokens, tier string, ok bool) {
 	said, named, s := a.said, a.tier, &a.scan
 	switch {
@@ -73,6 +75,9 @@ func (a *Answer) Usage() (used journal.Tokens, tier string, ok bool) {
 		return used, "", false
 	}
 	used, tier, err := llm.Usage(a.asked.Dialect, beside(said, named))
+	if err == nil && a.asked.Endpoint == llm.Responses && (a.form == events || s.state == over) {
+		used.Other = a.calls.of(used.Other)
+	}
 	return used, tier, err == nil
 }
 

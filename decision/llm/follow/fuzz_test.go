@@ -64,6 +64,10 @@ func soundDocument(t tb, got relayed, text string, asked follow.Asked) {
 		beside = `,"service_tier":` + tier
 	}
 	used, named, err := llm.Usage(asked.Dialect, []byte(`{"usage":`+usage+beside+`}`))
+	used.Other = said(used.Other)
+	if asked.Endpoint == llm.Responses {
+		used.Other = usesIn(names["output"])
+	}
 	if v := got.settled; v.told != (err == nil) || v.told && (!reflect.DeepEqual(v.used, used) || v.tier != named) {
 		t.Fatalf("%q: got %+v, want %+v %q (%v)", text, v, used, named, err)
 	}

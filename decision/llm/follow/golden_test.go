@@ -70,7 +70,7 @@ var samples = []struct {
 		used: journal.Tokens{Input: 4121, Cached: 1800, CacheWrite: 300, CacheWriteLong: 2000, Output: 58, Reasoning: 40}, tier: "priority", told: true,
 		output: 225, input: journal.Tokens{Input: 4121, Cached: 1800, CacheWrite: 300, CacheWriteLong: 2000}, complete: true, started: true}},
 	{"messages_search.sse", messages, "", "event: message_stop", verdict{
-		used: journal.Tokens{Input: 10682, Output: 63, Other: map[string]int64{"web_search_requests": 1}}, tier: "standard", told: true,
+		used: journal.Tokens{Input: 10682, Output: 63, Other: map[string]int64{"web_search": 1}}, tier: "standard", told: true,
 		output: 249, input: journal.Tokens{Input: 10682}, complete: true, started: true}},
 	{"messages_error.sse", messages, "", "event: error", verdict{
 		output: 38, input: journal.Tokens{Input: 40, Cached: 5, CacheWrite: 10}, failed: true, started: true}},

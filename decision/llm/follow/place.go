@@ -16,6 +16,7 @@ const (
 	message
 
 	kindText // words
+	callText
 	statusText
 	tierText
 	reason
@@ -31,6 +32,8 @@ const (
 	item  // the responses' output item, likewise
 	items // lists of them
 	blocks
+	made // the responses' items when all is over, of which only the kinds are wanted
+	makes
 	name // of a tool that is called
 	args // of its call
 )
@@ -48,6 +51,12 @@ func (p place) field(key []byte) place {
 			return tierText
 		case "status":
 			return statusText
+		case "output":
+			return makes
+		}
+	case made:
+		if string(key) == "type" {
+			return callText
 		}
 	case message:
 		if string(key) == "usage" {
@@ -74,6 +83,8 @@ func (p place) field(key []byte) place {
 		return textField(key)
 	case item:
 		switch string(key) {
+		case "type":
+			return callText
 		case "results", "result", "sources", "output", "outputs", "tools":
 			return ignored // what a tool gave, not what the model wrote
 		}
@@ -141,6 +152,8 @@ func (p place) element() place {
 		return item
 	case blocks:
 		return block
+	case makes:
+		return made
 	case text, delta:
 		return text
 	}
@@ -150,7 +163,7 @@ func (p place) element() place {
 // looked reports whether an object in this place is looked into.
 func (p place) looked() bool {
 	switch p {
-	case root, choice, response, message, text, delta, block, item:
+	case root, choice, response, message, text, delta, block, item, made:
 		return true
 	}
 	return false

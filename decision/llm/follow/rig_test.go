@@ -1,6 +1,7 @@
 package follow_test
 
 import (
+	"maps"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -37,11 +38,21 @@ type verdict struct {
 func verdictOf(a *follow.Answer) verdict {
 	v := verdict{complete: a.Complete(), failed: a.Failed(), started: a.Started()}
 	v.used, v.tier, v.told = a.Usage()
+	v.used.Other = said(v.used.Other)
 	var input *journal.Tokens
 	if v.output, input = a.Seen(); input != nil {
 		v.input = *input
 	}
 	return v
+}
+
+// said is what was used, without the tools that were not.
+func said(other map[string]int64) map[string]int64 {
+	maps.DeleteFunc(other, func(_ string, n int64) bool { return n == 0 })
+	if len(other) == 0 {
+		return nil
+	}
+	return other
 }
 
 // relayed is what a relay loop got.

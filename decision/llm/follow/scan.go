@@ -57,6 +57,8 @@ type found struct {
 	lost    bool   // a usage too large to keep
 	usage   []byte // as it is spelt
 	tier    []byte // between the quotes
+	uses    uses   // of the provider's tools
+	listed  bool   // a response's whole output is there
 }
 
 type state uint8
@@ -173,6 +175,7 @@ func (s *scanner) open(list bool) state {
 	s.in[s.depth] = container{s.at, list}
 	s.depth++
 	if list {
+		s.listed = s.listed || s.at == makes
 		s.at = s.at.element()
 		return firstElement
 	}

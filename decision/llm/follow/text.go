@@ -85,6 +85,8 @@ func (s *scanner) endString() state {
 	switch s.at {
 	case kindText:
 		s.kind = kindOf(t.said())
+	case callText:
+		s.uses.count(t.said())
 	case statusText:
 		said := string(t.said())
 		s.waiting = said == "queued" || said == "in_progress"
