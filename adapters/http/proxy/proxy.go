@@ -54,7 +54,7 @@ type Parts struct {
 	Credentials Credentials
 	Health      Health // nil: nobody learns
 	Memory      Memory
-	// Unspoken answers what is no call at all: a browser that looks for a page.
+	// Unspoken answers what is no call at all: no path that we know, and no key.
 	Unspoken http.Handler
 	Observe  Observer // nil: nobody watches
 	Now      func() time.Time
@@ -86,11 +86,13 @@ func New(limits Limits, parts Parts) *Proxy {
 	}
 }
 
-// ServeHTTP takes one call, whatever its path: what we do not know is refused by
+// ServeHTTP takes one call, whatever its path: one that we do not know is refused by
 // the decision, which writes it down.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route, known := llm.Recognise(r.Method, target(r))
-	if !known && isVisit(r) {
+	if !known && !hasKey(r.Header) {
+		// A browser, a scanner, a gateway that misspells one of our own paths: nobody
+		// who makes a call. The journal is for calls.
 		p.Unspoken.ServeHTTP(w, r)
 		return
 	}

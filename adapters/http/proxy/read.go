@@ -21,16 +21,6 @@ func target(r *http.Request) string {
 	return r.URL.RequestURI() // an absolute URI, as clients write it to a proxy
 }
 
-// isVisit reports whether a request that is no call we know looks like a browser's:
-// it wants something, and brings no key. The journal is for calls.
-func isVisit(r *http.Request) bool {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		return !hasKey(r.Header)
-	}
-	return false
-}
-
 // read makes the decision's question of the caller's request; false: the caller
 // has been answered.
 func (c *call) read() bool {

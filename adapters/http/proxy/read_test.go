@@ -166,15 +166,15 @@ func TestExpectContinue(t *testing.T) {
 	h.report()
 }
 
-// A browser that looks for a page is shown none, and nothing is written down.
+// What is no path of ours and brings no key is no call, and nothing is written down.
 func TestVisits(t *testing.T) {
 	h := build(t, nil)
-	for _, path := range []string{"/", "/favicon.ico", "/v1/chat/completions"} {
-		r := h.request(path, "")
-		r.Method = http.MethodGet
+	for _, visit := range [][2]string{{"GET", "/"}, {"GET", "/favicon.ico"}, {"GET", chat}, {"POST", "/v1/decides"}} {
+		r := h.request(visit[1], "")
+		r.Method = visit[0]
 		r.Header.Del("Authorization")
 		if resp := h.do(r); resp.StatusCode != 404 {
-			t.Errorf("%s: %d", path, resp.StatusCode)
+			t.Errorf("%s: %d", visit, resp.StatusCode)
 		}
 	}
 	if len(h.decider.asked) > 0 {
