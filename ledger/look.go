@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -137,7 +138,11 @@ func (k *Keeper) lookOn(req *HoldRequest, d *Demand, at sight, now time.Time, st
 	if least > unspent {
 		return spent, 0
 	}
-	reach := k.reach(p, h, least, pool, now, st)
+	wish, ok := d.Amount(req.Want)
+	if !ok {
+		wish = math.MaxInt64
+	}
+	reach := k.reach(p, h, least, wish, pool, now, st)
 	switch {
 	case reach < least:
 		return heldByOthers, reach
@@ -147,22 +152,27 @@ func (k *Keeper) lookOn(req *HoldRequest, d *Demand, at sight, now time.Time, st
 	return inHand, reach // Or askable: lookAt knows, by the output.
 }
 
-// reach is how much of a meter a call may hope for.
-func (k *Keeper) reach(p *purse, h *hand, least, pool int64, now time.Time, st stance) int64 {
+// reach is how much of a meter a call may hope for. One that has asked takes what
+// that brought, and shares it with those in line: near the end of a budget it must
+// not chase every settlement. But where the budget has all that everybody in line
+// may wish, there is nothing to share: the first lease of a meter is for its first
+// caller, and those who came in the same moment would be cut short by the smallness
+// of a lease instead of a budget.
+func (k *Keeper) reach(p *purse, h *hand, least, wish, pool int64, now time.Time, st stance) int64 {
 	var most int64
 	if best := h.most(now); best != nil {
 		most = best.free
 	}
-	if st.asked && most >= least || p.queuedByOthers(h.meter, k.cfg.Epoch) {
-		pool = 0 // Not to chase every settlement, and not to push in the queue.
-	} else {
-		pool = saturate(max(pool, 0), h.free())
-	}
-	all := max(most, pool)
 	sharing := int64(h.waiting)
 	if !st.waits {
 		sharing++
 	}
+	pool = saturate(max(pool, 0), h.free())
+	plenty := !st.last && pool/sharing >= wish
+	if st.asked && most >= least && !plenty || p.queuedByOthers(h.meter, k.cfg.Epoch) {
+		pool = 0
+	}
+	all := max(most, pool)
 	return max(all/sharing, min(least, all))
 }
 

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -170,6 +171,39 @@ func TestClampSharesAmongThoseThatWait(t *testing.T) {
 			}
 		}
 		stop()
+	})
+}
+
+// A lease is small before anybody knows how many call. Those who come in the same
+// moment wait for the next one: the budget has all that they wish, and a shortened
+// answer is for a budget that has not.
+func TestNobodyIsClampedOnAnUntouchedBudget(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world, k *ledger.Keeper) {
+		for _, callers := range []int{2, 12, 100} {
+			b := w.budget(registry.Budget{Name: fmt.Sprint("b", callers), Unit: journal.UnitUSD, Amount: 100_000_000_000})
+			var mu sync.Mutex
+			outputs := map[int64]int{}
+			var calls sync.WaitGroup
+			for range callers {
+				calls.Go(func() {
+					d := demand(b, "", 100)
+					d.PerMTok = 10_000_000_000
+					req := request(d)
+					req.Floor, req.Want = 256, 360
+					held, short, err := k.Hold(t.Context(), req)
+					if err != nil || len(short) > 0 {
+						t.Error(short, err)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					outputs[held.Output]++
+				})
+			}
+			calls.Wait()
+			if outputs[360] != callers {
+				t.Errorf("%d callers at once: output limits and how many got them: %v", callers, outputs)
+			}
+		}
 	})
 }
 
