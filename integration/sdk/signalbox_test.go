@@ -32,13 +32,13 @@ func throughSignalbox(t *testing.T, drivers map[string]*sdk.Driver) {
 		}
 		return keys[one.row.app]
 	}
-	s.before = func(ctx context.Context, one *play) (func(), error) { return letOut(ctx, box, one, s.key(one)) }
+	s.before = func(ctx context.Context, one *play) (func() error, error) { return letOut(ctx, box, one, s.key(one)) }
 	rows := append(append(append(answered(), failing()...), decided()...), refused()...)
 	all := s.playAll(t.Context(), rows)
 	collect(t, p, all)
 	judge(t, all)
 	t.Run("what was written down", func(t *testing.T) { writtenDown(t, box, p, all) })
-	t.Run("who saw which key", func(t *testing.T) { keysStay(t, p, all, drivers) })
+	t.Run("who saw which key", func(t *testing.T) { keysStay(t, box, p, all, drivers) })
 }
 
 func startBox(t *testing.T, providerURL string) *rig.Box {
@@ -124,7 +124,7 @@ func keysOf(t *testing.T, box *rig.Box) map[string]string {
 
 // letOut asks about the same call as a gateway would, and leaves it open: it holds
 // what the SDK's call then wants.
-func letOut(ctx context.Context, box *rig.Box, p *play, key string) (undo func(), err error) {
+func letOut(ctx context.Context, box *rig.Box, p *play, key string) (undo func() error, err error) {
 	path := map[string]string{"chat": "/v1/chat/completions", "responses": "/v1/responses", "messages": "/v1/messages"}[p.op]
 	headers := map[string]string{"authorization": "Bearer " + key, "content-type": "application/json"}
 	for name, value := range p.row.headersOf(p.player) {
@@ -138,16 +138,16 @@ func letOut(ctx context.Context, box *rig.Box, p *play, key string) (undo func()
 	case answer.Denied() != "":
 		return nil, fmt.Errorf("the call before was refused: %+v", answer.Reasons)
 	}
-	if p.row.spent {
-		_, err := box.Settle(ctx, rig.Report{ReportToken: answer.ReportToken, Outcome: "completed", Status: 200,
-			Usage: map[string]int64{"input_tokens": 400, "output_tokens": 50}})
-		return func() {}, err
+	settle := func(report rig.Report) error {
+		report.ReportToken = answer.ReportToken
+		_, err := box.Settle(ctx, report)
+		return err
 	}
-	return func() {
-		if _, failed := box.Settle(ctx, rig.Report{ReportToken: answer.ReportToken, Outcome: "not_sent"}); failed != nil && p.err == nil {
-			p.err = fmt.Errorf("the call before was not settled: %w", failed)
-		}
-	}, nil
+	if p.row.spent {
+		return func() error { return nil }, settle(rig.Report{Outcome: "completed", Status: 200,
+			Usage: map[string]int64{"input_tokens": 400, "output_tokens": 50}})
+	}
+	return func() error { return settle(rig.Report{Outcome: "not_sent"}) }, nil
 }
 
 // decided are the rows where Signalbox has a part in the answer.

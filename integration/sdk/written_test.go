@@ -211,7 +211,10 @@ var callersKey = regexp.MustCompile(`sb[xga]_[0-9A-Za-z]{12}`)
 
 // keysStay: no provider was shown a caller's key, nor anything else of ours, and no
 // application was shown a provider's, nor whose account it was.
-func keysStay(t *testing.T, p *upstream.Provider, all map[player][]*play, drivers map[string]*sdk.Driver) {
+func keysStay(t *testing.T, box *rig.Box, p *upstream.Provider, all map[player][]*play, drivers map[string]*sdk.Driver) {
+	if log := box.Tail(); callersKey.MatchString(log) || leaks(nil, []byte(log)) != "" {
+		t.Error("a key stands in the log")
+	}
 	for _, c := range p.Calls() {
 		if text := c.Path + c.Query + c.Body + fmt.Sprint(c.Header); callersKey.MatchString(text) {
 			t.Errorf("the provider was shown a caller's key at %s", c.Path)
