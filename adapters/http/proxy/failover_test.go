@@ -36,7 +36,7 @@ func TestFailover(t *testing.T) {
 		next     bool
 		status   int    // for the caller
 		says     string // in the body
-		first1   string // what the first try is reported as, when the second answers
+		reported string // what the first try is reported as, when the second answers
 		outcome  journal.Outcome
 		observed string
 		learned  string
@@ -87,7 +87,7 @@ func TestFailover(t *testing.T) {
 			for _, a := range r.Attempts {
 				before += fmt.Sprint(a.Outcome, " ", a.Status)
 			}
-			if r.Outcome != c.outcome || before != c.first1 || r.SeenOutputTokens != -1 || r.Deployment != map[bool]string{true: "d2", false: "d1"}[c.next] {
+			if r.Outcome != c.outcome || before != c.reported || r.SeenOutputTokens != -1 || r.Deployment != map[bool]string{true: "d2", false: "d1"}[c.next] {
 				t.Errorf("reported %+v", r)
 			}
 			if r.Outcome == journal.OutcomeFailed && r.Status != c.status {

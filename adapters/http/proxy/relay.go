@@ -3,10 +3,10 @@ package proxy
 import (
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/decision"
@@ -98,8 +98,11 @@ func (p *passage) head() {
 		h.Set("Content-Length", strconv.FormatInt(length, 10))
 	}
 	p.w.WriteHeader(p.from.resp.StatusCode)
-	if p.events {
-		p.put(nil)
+	if !p.events {
+		return
+	}
+	if err := p.put(nil); err != nil {
+		p.leave()
 	}
 }
 
@@ -153,6 +156,7 @@ func (p *passage) finish(buf []byte, eof bool) {
 	}
 	p.head() // of an answer without a body
 	if !eof {
+		p.hurry()
 		_ = p.rc.Flush() // the caller does not wait for that moment
 		p.from.alarm.Reset(restTime)
 		for range 8 {
@@ -167,7 +171,9 @@ func (p *passage) finish(buf []byte, eof bool) {
 	p.hurry() // for what the server writes when the handler has returned
 }
 
+// isEvents reads the type as follow does, which is forgiving about what stands behind
+// it: what is followed as a stream must be flushed like one.
 func isEvents(contentType string) bool {
-	media, _, err := mime.ParseMediaType(contentType)
-	return err == nil && media == "text/event-stream"
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
 }
