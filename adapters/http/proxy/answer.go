@@ -59,6 +59,15 @@ func (c *call) overloaded() {
 		Message: "too much is asked at once, or this process is about to end; try again"})
 }
 
+// plainly sends a caller who asks for a WebSocket back to plain HTTP, where each
+// call is decided by itself. At 426 clients turn round at once; at 404 they first
+// try again for seconds. Nothing was asked for yet, so there is nothing to decide.
+func (c *call) plainly() {
+	c.w.Header().Set("Upgrade", "HTTP/1.1")
+	c.w.Header().Set("Connection", "Upgrade")
+	c.refuse(http.StatusUpgradeRequired, string(decision.PathUnknown), "no WebSocket is spoken here; send the call by POST")
+}
+
 // nowhere answers a path that a rule lets through unjudged. A gateway knows where
 // such a path goes; we know providers by their models alone. It is no 501, which
 // SDKs would try again.

@@ -97,6 +97,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := &call{p: p, w: w, rc: http.NewResponseController(w), r: r, route: route}
+	if isUpgrade(r) {
+		c.plainly()
+		return
+	}
 	if why := p.flights.begin(); why != "" {
 		p.Observe.TurnedAway(why)
 		c.overloaded()

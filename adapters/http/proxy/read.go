@@ -21,6 +21,12 @@ func target(r *http.Request) string {
 	return r.URL.RequestURI() // an absolute URI, as clients write it to a proxy
 }
 
+// isUpgrade reports whether a caller wants to go on in another protocol. Codex asks
+// for a WebSocket first.
+func isUpgrade(r *http.Request) bool {
+	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+}
+
 // read makes the decision's question of the caller's request; false: the caller
 // has been answered.
 func (c *call) read() bool {

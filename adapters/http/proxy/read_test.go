@@ -182,6 +182,22 @@ func TestVisits(t *testing.T) {
 	}
 }
 
+// A client that would rather have a WebSocket is told to come by POST, at once and
+// without a decision.
+func TestNoWebSocket(t *testing.T) {
+	h := build(t, []http.HandlerFunc{says(200, answerJSON)})
+	r := h.request("/v1/responses", "", "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version", "13")
+	r.Method = http.MethodGet
+	resp := h.do(r)
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusUpgradeRequired || resp.Header.Get("Upgrade") == "" || !strings.Contains(string(body), `"error"`) {
+		t.Errorf("%d %v %s %v", resp.StatusCode, resp.Header, body, err)
+	}
+	if len(h.decider.asked) > 0 {
+		t.Errorf("the decision was asked %+v", h.decider.asked)
+	}
+}
+
 // What the decision serves itself, such as the list of models, goes out as it is.
 func TestServed(t *testing.T) {
 	h := build(t, nil, func(h *house) {
