@@ -36,6 +36,13 @@ const (
 	ModelSubstituted Change = "model_substituted"
 )
 
+// change notes one, once.
+func (a *Answer) change(c Change) {
+	if !slices.Contains(a.Changes, c) {
+		a.Changes = append(a.Changes, c)
+	}
+}
+
 // Plan lets the call go out: where, with which edits, under which hold.
 type Plan struct {
 	Deployments []*registry.Deployment // in order; never empty

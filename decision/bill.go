@@ -50,7 +50,11 @@ func (s *Service) bill(k *call, r Report) (bill, error) {
 		return s.priced(k, r, final, journal.RankExact, journal.SourceRule)
 	case tokens != nil:
 		final.Tokens = *tokens
-		return s.priced(k, r, final, rankOf(r, journal.RankExact), sourceOf(r))
+		rank := rankOf(r, journal.RankExact)
+		if s.useTools(k, &final) {
+			rank = min(rank, journal.RankEstimate)
+		}
+		return s.priced(k, r, final, rank, sourceOf(r))
 	case r.Outcome == journal.OutcomeCompleted:
 		return s.byRuleOf(k, r, final), nil
 	case beforeFirstByte(r):
@@ -88,6 +92,7 @@ func (s *Service) brokenOff(k *call, r Report, final journal.Attempt) (bill, err
 		return s.byRuleOf(k, r, final), nil
 	}
 	final.Tokens = k.note.seen(r)
+	s.useTools(k, &final)
 	return s.priced(k, r, final, journal.RankEstimate, sourceOf(r))
 }
 
@@ -95,11 +100,12 @@ func (s *Service) brokenOff(k *call, r Report, final journal.Attempt) (bill, err
 // or as it was bounded, and what had come. The output seen is a bound by its bytes and
 // may lie above the limit that went out with the call; more than that was not billed.
 // Figures of the prompt that cannot be true are not believed; the report is taken all
-// the same, for the next best word is here.
+// the same, for the next best word is here. Nor are those of a call with tools of the
+// provider's: they are the prompt's at its first reading, and each use is one more.
 func (n *note) seen(r Report) journal.Tokens {
 	most := n.most()
 	tokens := journal.Tokens{Input: most.Input}
-	if r.SeenInput != nil && implausible(*r.SeenInput) == "" {
+	if r.SeenInput != nil && implausible(*r.SeenInput) == "" && len(n.Tools) == 0 {
 		tokens = *r.SeenInput
 	}
 	tokens.Output, tokens.Reasoning = min(r.SeenOutputTokens, most.Output), 0
@@ -156,6 +162,7 @@ func tierOf(reported, held string) string {
 func (s *Service) byRule(k *call, outcome journal.Outcome) bill {
 	try := journal.Attempt{Deployment: k.note.deployment(Report{}), Outcome: outcome}
 	b := bill{rank: journal.RankRule, outcome: outcome, usage: s.usage(k), note: k.note}
+	try.Tokens = s.most(k, try.Deployment)
 	for range k.note.tries() {
 		b.charge(s.placed(try))
 	}
@@ -173,16 +180,18 @@ func (s *Service) byRuleOf(k *call, r Report, final journal.Attempt) bill {
 			b.usage.Attempts = append(b.usage.Attempts, s.placed(attempt))
 			continue
 		}
+		attempt.Tokens = s.most(k, attempt.Deployment)
 		b.charge(s.placed(attempt))
 	}
+	final.Tokens = s.most(k, final.Deployment)
 	b.charge(s.placed(final))
 	b.usage.OverHold = b.tries > k.note.tries()
 	return b
 }
 
-// charge adds one try at what was held for it.
+// charge adds one try, which used the most it could, at what was held for it.
 func (b *bill) charge(a journal.Attempt) {
-	a.Tokens, a.Source = b.note.most(), journal.SourceRule
+	a.Source = journal.SourceRule
 	a.ChargedNanoUSD = b.note.worth(1, b.note.HeldNanoUSD)
 	b.tries++
 	b.usage.ChargedNanoUSD = b.note.worth(b.tries, b.note.HeldNanoUSD)
@@ -204,10 +213,13 @@ func (s *Service) priced(k *call, r Report, final journal.Attempt, rank journal.
 		switch {
 		case a.Usage != nil:
 			attempt.Tokens = *a.Usage
+			if s.useTools(k, &attempt) {
+				b.rank = min(b.rank, journal.RankEstimate)
+			}
 		case !a.cannotHaveCost():
 			// Unknown is not zero: as much as was held for one try, until somebody
 			// says better.
-			attempt.Tokens, attempt.Source = k.note.most(), journal.SourceRule
+			attempt.Tokens, attempt.Source = s.most(k, a.Deployment), journal.SourceRule
 			b.rank = min(b.rank, journal.RankEstimate)
 		}
 		b.usage.Attempts = append(b.usage.Attempts, attempt)
@@ -232,14 +244,14 @@ func (s *Service) priced(k *call, r Report, final journal.Attempt, rank journal.
 	return b, nil
 }
 
-// attemptCost is ⌈Σ tokens × price ÷ 10⁶⌉ nano-USD, rounded up once an attempt, at
-// the price in force when the call was decided.
+// attemptCost is ⌈Σ tokens × price ÷ 10⁶⌉ nano-USD, rounded up once an attempt, and
+// its tools' fees, at the price in force when the call was decided.
 func attemptCost(world *registry.Snapshot, k *call, a journal.Attempt) (int64, error) {
 	price, ok := world.PriceAsOf(a.Deployment, k.note.At, k.note.RegistryVersion)
 	if !ok {
 		return 0, nil
 	}
-	charge, err := price.RatesFor(a.Tokens.Input, a.ServiceTier).Cost(a.Tokens)
+	charge, err := price.Cost(a.Tokens, a.ServiceTier)
 	if err != nil {
 		return 0, &ReportError{http.StatusBadRequest, "usage: " + err.Error()}
 	}
@@ -334,6 +346,11 @@ func implausible(t journal.Tokens) string {
 	for _, n := range [...]int64{t.Input, t.Cached, t.CacheWrite, t.CacheWriteLong, t.Output, t.Reasoning} {
 		if n < 0 || n > mostTokens {
 			return "token counts must lie between 0 and 2⁴⁰"
+		}
+	}
+	for _, n := range t.Other {
+		if n < 0 || n > mostTokens {
+			return "counts of other things must lie between 0 and 2⁴⁰"
 		}
 	}
 	if t.Cached+t.CacheWrite+t.CacheWriteLong > t.Input {

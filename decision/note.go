@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/decision/llm"
 	"github.com/signalbox-dev/signalbox/journal"
 	"github.com/signalbox-dev/signalbox/registry"
 )
@@ -31,6 +32,8 @@ type note struct {
 	OutputExtra int64 // tokens, as held for one try beside the answers
 	Attempts    int64 // tries that the hold pays for; 0: one
 	Background  int64 // 1: the provider goes on when the call is over
+
+	Tools []llm.Fee // the provider's tools, as often as one try may use them
 }
 
 // The first byte of an encoded note. Most notes are written as they always were:
@@ -38,6 +41,7 @@ type note struct {
 const (
 	notePlain    = 1
 	noteExtended = 2 // with its extensions behind
+	noteTooled   = 3 // and its tools behind those
 )
 
 // maxStrings bounds lists in a note, so that damaged bytes cannot ask for memory.
@@ -86,6 +90,7 @@ func (c *Case) note(p *Plan) note {
 		Input: ceiling.Input, MaxOutput: p.Hold.MaxOutputTokens, Answers: ceiling.Answers, OutputExtra: ceiling.OutputExtra,
 		HeldNanoUSD: p.Hold.NanoUSD,
 	}
+	n.Tools = ceiling.Tools
 	if ceiling.Attempts > 1 {
 		n.Attempts = ceiling.Attempts
 	}
@@ -164,9 +169,11 @@ func (n *note) worth(tries, held int64) int64 {
 
 func (n note) encode() []byte {
 	extensions := n.extensions()
-	extended := slices.ContainsFunc(extensions, func(v *int64) bool { return *v != 0 })
 	b := append(make([]byte, 0, 384), notePlain)
-	if extended {
+	switch {
+	case len(n.Tools) > 0:
+		b[0] = noteTooled
+	case slices.ContainsFunc(extensions, func(v *int64) bool { return *v != 0 }):
 		b[0] = noteExtended
 	}
 	for _, s := range n.strings() {
@@ -189,10 +196,27 @@ func (n note) encode() []byte {
 	for _, k := range tags {
 		b = appendString(appendString(b, k), n.Principal.Tags[k])
 	}
-	if extended {
+	if b[0] >= noteExtended {
 		for _, v := range extensions {
 			b = binary.AppendVarint(b, *v)
 		}
+	}
+	if b[0] >= noteTooled {
+		b = appendTools(b, n.Tools)
+	}
+	return b
+}
+
+// appendTools writes each tool with twice its maximum, and one more where it is
+// shared.
+func appendTools(b []byte, tools []llm.Fee) []byte {
+	b = binary.AppendUvarint(b, uint64(len(tools)))
+	for _, t := range tools {
+		n := uint64(t.Max) << 1
+		if t.Together {
+			n++
+		}
+		b = binary.AppendUvarint(appendString(b, t.Tool), n)
 	}
 	return b
 }
@@ -218,7 +242,7 @@ func appendString(b []byte, s string) []byte {
 // decodeNote reads what encode wrote.
 func decodeNote(b []byte) (note, error) {
 	var n note
-	if len(b) == 0 || b[0] != notePlain && b[0] != noteExtended {
+	if len(b) == 0 || b[0] < notePlain || b[0] > noteTooled {
 		return n, errors.New("note: unknown version")
 	}
 	r := reader{rest: b[1:]}
@@ -240,10 +264,13 @@ func decodeNote(b []byte) (note, error) {
 			n.Principal.Tags[k] = r.string()
 		}
 	}
-	if b[0] == noteExtended {
+	if b[0] >= noteExtended {
 		for _, v := range n.extensions() {
 			*v = r.varint()
 		}
+	}
+	if b[0] >= noteTooled {
+		n.Tools = r.tools()
 	}
 	if r.err == nil && len(r.rest) > 0 {
 		r.err = fmt.Errorf("note: %d bytes too many", len(r.rest))
@@ -291,6 +318,16 @@ func (r *reader) string() string {
 	s := string(r.rest[:n])
 	r.rest = r.rest[n:]
 	return s
+}
+
+// tools reads what appendTools wrote.
+func (r *reader) tools() []llm.Fee {
+	var tools []llm.Fee
+	for range r.count() {
+		name, most := r.string(), r.uvarint()
+		tools = append(tools, llm.Fee{Tool: name, Max: int64(most >> 1), Together: most&1 == 1})
+	}
+	return tools
 }
 
 func (r *reader) count() int {

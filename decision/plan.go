@@ -22,10 +22,11 @@ func (s *Service) plan(c *Case, answer *Answer) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	edits = append(edits, c.limitTools(answer)...)
 	edits = append(edits, c.redacted(answer)...)
 	if usage := c.Ask.RequestUsage(); len(usage) > 0 {
 		edits = append(edits, usage...)
-		answer.Changes = append(answer.Changes, UsageRequested)
+		answer.change(UsageRequested)
 	}
 	return p, p.edit(c.Request.Body, edits)
 }
@@ -33,14 +34,14 @@ func (s *Service) plan(c *Case, answer *Answer) (*Plan, error) {
 // substituted says that policy put another model in the place of the caller's.
 func (c *Case) substituted(answer *Answer) {
 	if c.model().Name != c.Ask.Model {
-		answer.Changes = append(answer.Changes, ModelSubstituted)
+		answer.change(ModelSubstituted)
 	}
 }
 
 // redacted are the edits that take out of the prompt what policy said.
 func (c *Case) redacted(answer *Answer) []llm.Edit {
 	if len(c.Redactions) > 0 {
-		answer.Changes = append(answer.Changes, Redacted)
+		answer.change(Redacted)
 	}
 	return c.Redactions
 }
@@ -58,10 +59,10 @@ func (c *Case) limitOutput(answer *Answer) ([]llm.Edit, error) {
 		return nil, nil
 	}
 	if c.Ask.MaxOutput == 0 {
-		answer.Changes = append(answer.Changes, Defaulted)
+		answer.change(Defaulted)
 	}
 	if want, err := outputWanted(c); c.Ask.MaxOutput > 0 || err == nil && c.Held.Output < want {
-		answer.Changes = append(answer.Changes, Clamped)
+		answer.change(Clamped)
 	}
 	if model.Name != c.Ask.Model {
 		return c.Ask.ClampOutputAs(c.Held.Output, model.OutputLimit)

@@ -36,45 +36,48 @@ func matches(b *registry.Budget, attribute, value string) bool {
 
 // bounded is what the call can use at most, or the refusal of what nothing bounds.
 func bounded(c *Case, model *registry.Model) (llm.Ceiling, error) {
-	usage := c.Ask.Ceiling(llm.ModelLimits{Context: model.Context, MaxOutput: model.MaxOutput})
-	for _, fee := range usage.Fees {
-		// Prices have no fee for a tool's use yet; what has no price is not let out.
-		usage.Unpriced = append(usage.Unpriced, llm.Unbounded{Field: fee.Tool, Why: "a fee for each use, and no price for it"})
-	}
+	usage := c.Ask.Ceiling(llm.ModelLimits{Context: model.Context, MaxOutput: model.MaxOutput, ToolCalls: model.DefaultMaxToolCalls})
 	if len(usage.Unpriced) > 0 {
 		fields := make([]string, len(usage.Unpriced))
 		for i, u := range usage.Unpriced {
-			fields[i] = u.Field + " (" + u.Why + ")"
+			fields[i] = u.Field + " (" + u.Why + howToLimit(u, model.Name) + ")"
 		}
 		return usage, refuse(Unpriced, "the body asks for what is billed but not bounded: %s", strings.Join(fields, "; "))
 	}
 	return usage, nil
 }
 
-// price bounds what the call costs at a place, for every answer, every try and all
-// it may write to the provider's cache.
+// price bounds what the call costs at a place, for every answer, every try, every use
+// of a tool and all it may write to the provider's cache.
 func (p *place) price(c *Case, usage llm.Ceiling) error {
 	name := p.deployment.Name
 	price, priced := c.World.Price(name, c.At)
-	if !priced {
-		if !free(p.deployment) && spendsMoney(p.demands) {
-			return refuse(Unpriced, "deployment %q has no price, and a budget in usd counts this call", name)
-		}
+	switch {
+	case priced:
+	case spendsMoney(p.demands) && !free(p.deployment):
+		return refuse(Unpriced, "deployment %q has no price, and a budget in usd counts this call", name)
+	case spendsMoney(p.demands) && len(usage.Fees) > 0: // no hour that was paid for covers them
+		return refuse(Unpriced, "deployment %q has no price, so no fee for the tool %s, and a budget in usd counts this call", name, usage.Fees[0].Tool)
+	default:
 		return nil
 	}
 	worst, ok := dearest(&price, usage)
 	if !ok {
 		return refuse(Unpriced, "deployment %q has no price for service tier %q", name, usage.Tier)
 	}
+	fees, err := p.fees(&price, usage.Fees)
+	if err != nil {
+		return err
+	}
 	base, ok1 := cost(usage.Input, worst.Input)
 	extra, ok2 := cost(usage.OutputExtra, worst.Output)
 	perMTok, ok3 := multiply(worst.Output, usage.N)
-	if !ok1 || !ok2 || !ok3 || base > maxNano-extra {
+	if !ok1 || !ok2 || !ok3 || base > maxNano-extra || base+extra > maxNano-fees {
 		return beyondCounting(name)
 	}
 	// Each try's cost is rounded up by itself, and all tries' output once.
 	rounding := c.attempts() - 1
-	base, ok1 = multiply(base+extra, c.attempts())
+	base, ok1 = multiply(base+extra+fees, c.attempts())
 	perMTok, ok2 = multiply(perMTok, c.attempts())
 	if !ok1 || !ok2 || base > maxNano-rounding {
 		return beyondCounting(name)

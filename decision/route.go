@@ -26,13 +26,14 @@ type Candidate struct {
 //
 //	nano-USD(m) = Base + ⌈m × PerMTok ÷ 10⁶⌉   for an output limit of m tokens
 type Ceiling struct {
-	Attempts    int64  // tries that may each be billed
-	Input       int64  // tokens
-	OutputExtra int64  // output tokens beside the answers
-	Answers     int64  // answers, each as long as m
-	Base        int64  // nano-USD
-	PerMTok     int64  // nano-USD for each million of m, all answers and tries together
-	Tier        string // the service tier that was priced, "" for the standard one
+	Attempts    int64     // tries that may each be billed
+	Input       int64     // tokens
+	OutputExtra int64     // output tokens beside the answers
+	Answers     int64     // answers, each as long as m
+	Base        int64     // nano-USD
+	PerMTok     int64     // nano-USD for each million of m, all answers and tries together
+	Tier        string    // the service tier that was priced, "" for the standard one
+	Tools       []llm.Fee // the provider's tools, as often as one try may use them; Base has their fees
 }
 
 // place is one deployment the call may go to, with what it would cost there and
@@ -159,7 +160,7 @@ func (s *Service) places(c *Case, deployments []*registry.Deployment, usage llm.
 func candidate(places []place, order []*registry.Deployment, usage llm.Ceiling, attempts int64) Candidate {
 	first := &places[0]
 	k := Candidate{Deployments: order, Demands: first.demands,
-		Ceiling: Ceiling{Attempts: attempts, Input: usage.Input, OutputExtra: usage.OutputExtra, Answers: usage.N, Tier: usage.Tier}}
+		Ceiling: Ceiling{Attempts: attempts, Input: usage.Input, OutputExtra: usage.OutputExtra, Answers: usage.N, Tier: usage.Tier, Tools: usage.Fees}}
 	for i := range places {
 		p := &places[i]
 		if !first.covers(p.demands) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -348,8 +349,17 @@ func (st *stage) report(t *testing.T, r report) map[string]any {
 }
 
 func tokens(u map[string]int64) *journal.Tokens {
-	return &journal.Tokens{Input: u["input"], Cached: u["cached"], CacheWrite: u["cache_write"], CacheWriteLong: u["cache_write_long"],
+	t := &journal.Tokens{Input: u["input"], Cached: u["cached"], CacheWrite: u["cache_write"], CacheWriteLong: u["cache_write_long"],
 		Output: u["output"], Reasoning: u["reasoning"]}
+	for name, n := range u {
+		if !slices.Contains([]string{"input", "cached", "cache_write", "cache_write_long", "output", "reasoning"}, name) {
+			if t.Other == nil {
+				t.Other = map[string]int64{}
+			}
+			t.Other[name] = n
+		}
+	}
+	return t
 }
 
 // describe flattens an answer. What is not said is not there.

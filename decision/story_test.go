@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,8 +64,8 @@ type report struct {
 	Token, Gateway string
 	Outcome        string
 	Deployment     string
-	Usage          map[string]int64
-	Provider       string // provider_usage, as the provider wrote it
+	Usage          map[string]int64 // by kind of token, and other things by their names
+	Provider       string           // provider_usage, as the provider wrote it
 	Tier           string
 	Rank           int
 	Seen           *int64           // output tokens seen; nil: unknown
@@ -196,6 +197,9 @@ func fact(key string, event journal.Event) string {
 			line += " charged " + registry.FormatUSD(u.ChargedNanoUSD)
 			for _, a := range u.Attempts {
 				line += fmt.Sprintf(", %s %d+%d", a.Deployment, a.Tokens.Input, a.Tokens.Output)
+				for _, name := range slices.Sorted(maps.Keys(a.Tokens.Other)) {
+					line += fmt.Sprintf(" and %d of %s", a.Tokens.Other[name], name)
+				}
 			}
 			if u.OverHold {
 				line += ", over hold"
