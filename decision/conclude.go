@@ -152,11 +152,15 @@ func (c *Case) unmetered() Reason {
 }
 
 // dialect is the one a refusal's body is written in: the path's, also for callers
-// who were stopped before anybody read their body.
+// who were stopped before anybody read their body. Where the path does not tell, an
+// Anthropic client is known by the header that no other sends.
 func (c *Case) dialect() llm.Dialect {
 	if c.Ask != nil && c.Ask.Dialect != "" {
 		return c.Ask.Dialect
 	}
-	route, _ := llm.Recognise(c.Request.Method, c.Request.Path)
+	route, known := llm.Recognise(c.Request.Method, c.Request.Path)
+	if (!known || route.Endpoint == llm.Models) && c.Request.Headers[versionHeader] != "" {
+		return llm.Anthropic
+	}
 	return route.Dialect
 }

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/signalbox-dev/signalbox/decision"
+	"github.com/signalbox-dev/signalbox/decision/llm"
 	"github.com/signalbox-dev/signalbox/journal"
 	"github.com/signalbox-dev/signalbox/ledger"
 )
@@ -155,6 +156,30 @@ func TestWhatIsNotTextStaysOut(t *testing.T) {
 		for _, e := range decided {
 			if d := e.Event.(journal.Decided); !utf8.ValidString(d.Method + d.Path + d.ModelAsked + d.TraceParent + d.Principal.User + d.CallID + string(d.Facts)) {
 				t.Errorf("not text: %+v", d)
+			}
+		}
+	})
+}
+
+// A refusal speaks the caller's dialect also where the path does not tell which:
+// its SDK would find neither code nor request id in the other one's.
+func TestARefusalSpeaksTheCallersDialect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t, story{})
+		version := map[string]string{"anthropic-version": "2023-06-01"}
+		for _, c := range []struct {
+			q    question
+			want llm.Dialect
+		}{
+			{question{Key: "helpdesk", Method: "POST", Path: "/v1/complete", Headers: version}, llm.Anthropic},
+			{question{Key: "helpdesk", Method: "POST", Path: "/v1/complete"}, ""},
+			{question{Key: "nobody", Method: "GET", Path: "/v1/models", Headers: version}, llm.Anthropic},
+			{question{Key: "nobody", Method: "GET", Path: "/v1/models"}, llm.OpenAI},
+			{question{Key: "nobody", Body: small, Headers: version}, llm.OpenAI},
+		} {
+			st.decide(t, c.q)
+			if got := st.answers[len(st.answers)-1]; got.Refusal == nil || got.Dialect != c.want {
+				t.Errorf("%s %s: refused in %q, want %q", c.q.Method, c.q.Path, got.Dialect, c.want)
 			}
 		}
 	})
