@@ -110,6 +110,25 @@ func TestCodex(t *testing.T) {
 		}
 	})
 
+	// With openai_base_url Codex keeps its own provider, which asks for a WebSocket
+	// first, and goes on over HTTP when it is told that there is none.
+	t.Run("works with its own provider", func(t *testing.T) {
+		s := scene(t, "coding")
+		s.Steer = map[string]string{"x-upstream-output": "12"}
+		home := t.TempDir()
+		config := fmt.Sprintf("model = \"gpt-6.1-sol\"\nopenai_base_url = \"%s/v1\"\ncheck_for_update_on_startup = false\n[analytics]\nenabled = false\n[features]\nplugins = false\n", s.base)
+		if err := os.WriteFile(filepath.Join(home, "config.toml"), []byte(config), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		ended, err := s.user.Run(ctx(t), w.kit.Codex, map[string]string{"CODEX_HOME": home, "CODEX_API_KEY": s.key}, "exec", "--skip-git-repo-check", "Say something")
+		if err != nil || ended.Exit != 0 {
+			t.Fatalf("%v, %s", err, ended)
+		}
+		if calls := s.judged(); len(calls) != 2 || calls[0].Status != 426 || calls[1].Status != 200 {
+			t.Errorf("%d requests, the first answered %d", len(calls), calls[0].Status)
+		}
+	})
+
 	t.Run("uses tools, until its session has cost enough", func(t *testing.T) {
 		s := scene(t, "looping")
 		s.Steer = map[string]string{"x-upstream-reasoning": "0"}
