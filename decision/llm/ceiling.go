@@ -75,7 +75,8 @@ func (a *Ask) Ceiling(m ModelLimits) Ceiling {
 	if context > 0 && (b.fills || c.Input > context) {
 		c.Input = context
 	}
-	c.Input *= b.answers + b.summaries()
+	// What a tool finds, or a summary says, is there from the second reading on.
+	c.Input += (b.answers + b.summaries() - 1) * context
 	c.N *= b.answers
 	c.OutputExtra = c.N*a.ExtraOutput + b.summaries()*m.MaxOutput
 	return c
@@ -84,8 +85,8 @@ func (a *Ask) Ceiling(m ModelLimits) Ceiling {
 // runs is how often the model reads its prompt and writes, when a body does not
 // bound that by itself.
 type runs struct {
-	fills    bool  // the prompt may fill the context
-	answers  int64 // runs that write as much as the answer
+	fills    bool  // the prompt may fill the context from the first of them on
+	answers  int64 // runs that write as much as the answer; of more than one, the others may fill it
 	together int64 // of them, those that several tools share
 	each     int64 // summaries before each of them
 }
@@ -112,13 +113,11 @@ func (c *Ceiling) unbounded(all []Unbounded, context int64, m ModelLimits) runs 
 		case u.Kind == KindTool && u.Tool != "" && u.Max > 0 && context > 0 && b.answers+more <= maxRuns:
 			c.fee(u)
 			b.answers += more
-			b.fills = true
 			if u.Together {
 				b.together += more
 			}
 		case u.Kind == KindRun && u.Max > 0 && context > 0 && m.MaxOutput > 0 && b.each+u.Max <= maxSummaries:
 			b.each += u.Max
-			b.fills = true
 		default: // a second tier too: no price says what two of them cost together
 			c.Unpriced = append(c.Unpriced, u)
 		}

@@ -62,7 +62,7 @@ func TestUsesAreLimitedWhereNobodyDid(t *testing.T) {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, out, c.want)
 		}
 		before, after := a.Ceiling(searching), read(t, c.route, string(out)).Ceiling(llm.ModelLimits{Context: searching.Context, MaxOutput: searching.MaxOutput})
-		if !slices.Equal(before.Fees, c.fees) || before.N != c.runs || len(before.Unpriced) != 0 || c.runs > 1 && before.Input != c.runs*searching.Context {
+		if !slices.Equal(before.Fees, c.fees) || before.N != c.runs || len(before.Unpriced) != 0 || before.Input != a.InputTokens+(c.runs-1)*searching.Context {
 			t.Errorf("%s: %+v", c.name, before)
 		}
 		if !slices.Equal(after.Fees, before.Fees) || after.N != before.N || after.Input != before.Input || len(after.Unpriced) != 0 {

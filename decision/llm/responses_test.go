@@ -204,9 +204,14 @@ func TestTheCeilingOfAResponse(t *testing.T) {
 	if c := ceiling(`"previous_response_id":"r"`); c.Input != 100_000 || len(c.Unpriced) != 0 {
 		t.Errorf("state by reference is held at the context: %+v", c)
 	}
+	// The first reading is of what stands in the body, whatever comes later.
+	runs := func(fields string, later int64) int64 {
+		return read(t, responses, responsesWith(`"max_output_tokens":1000,`+fields)).InputTokens + later*100_000
+	}
 	// Three calls of two tools together are four runs, not seven.
-	c := ceiling(`"max_tool_calls":3,"tools":[{"type":"web_search"},{"type":"file_search","vector_store_ids":[]}]`)
-	if c.Input != 400_000 || c.N != 4 || len(c.Fees) != 2 || c.Fees[0].Max != 3 || c.Fees[1].Max != 3 || len(c.Unpriced) != 0 {
+	const both = `"max_tool_calls":3,"tools":[{"type":"web_search"},{"type":"file_search","vector_store_ids":[]}]`
+	c := ceiling(both)
+	if c.Input != runs(both, 3) || c.N != 4 || len(c.Fees) != 2 || c.Fees[0].Max != 3 || c.Fees[1].Max != 3 || len(c.Unpriced) != 0 {
 		t.Errorf("three calls together: %+v", c)
 	}
 	if c := ceiling(`"tools":[{"type":"web_search"},{"type":"file_search","vector_store_ids":[]}]`); len(c.Unpriced) != 2 {
@@ -219,13 +224,18 @@ func TestTheCeilingOfAResponse(t *testing.T) {
 		t.Errorf("five thousand runs are not held: %+v", c)
 	}
 	// A summary is one run more, as long as the model can write, without a fee.
-	c = ceiling(`"context_management":[{"type":"compaction","compact_threshold":1000}]`)
-	if c.Input != 200_000 || c.N != 1 || c.OutputExtra != 4096 || len(c.Fees) != 0 || len(c.Unpriced) != 0 {
+	const compacting = `"context_management":[{"type":"compaction","compact_threshold":1000}]`
+	c = ceiling(compacting)
+	if c.Input != runs(compacting, 1) || c.N != 1 || c.OutputExtra != 4096 || len(c.Fees) != 0 || len(c.Unpriced) != 0 {
 		t.Errorf("a summary: %+v", c)
 	}
-	c = ceiling(`"context_management":[{"type":"compaction"}],"max_tool_calls":2,"tools":[{"type":"web_search"}]`)
-	if c.Input != 600_000 || c.N != 3 || c.OutputExtra != 3*4096 || len(c.Unpriced) != 0 {
+	const all = `"context_management":[{"type":"compaction"}],"max_tool_calls":2,"tools":[{"type":"web_search"}]`
+	c = ceiling(all)
+	if c.Input != runs(all, 5) || c.N != 3 || c.OutputExtra != 3*4096 || len(c.Unpriced) != 0 {
 		t.Errorf("a summary before each of three runs: %+v", c)
+	}
+	if c := ceiling(`"previous_response_id":"r",` + all); c.Input != 600_000 {
+		t.Errorf("what the provider keeps may fill the first reading too: %+v", c)
 	}
 	a := read(t, responses, responsesWith(`"context_management":[{"type":"compaction"}]`))
 	if c := a.Ceiling(llm.ModelLimits{Context: 100_000}); len(c.Unpriced) != 1 {
