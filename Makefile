@@ -33,6 +33,10 @@ engine: $(BIN) ## fetch ClickHouse's engine into the user's cache (npm), once
 sdk: ## fetch the official SDKs that the tests call us with into the user's cache (pip, npm), once
 	@$(GO) run ./integration/sdk/install
 
+.PHONY: agents
+agents: ## fetch the coding agents Claude Code and Codex into the user's cache (npm), once
+	@$(GO) run ./integration/agents/install
+
 .PHONY: demo
 demo: build ## everything on the embedded defaults: traffic, refusals, three SQL answers
 	$(GO) run ./integration/demo -bin $(BIN)
@@ -49,8 +53,9 @@ test-unit: ## unit, property and simulation tests, race detector on
 	$(GO) test -race -timeout 20m $(UNIT)
 
 .PHONY: test-integration
-test-integration: $(BIN) engine sdk ## everything running at once: real journal, engine, processes, kill -9
-	SIGNALBOX_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 20m -count=1 ./integration/...
+# One package at a time: thousands of streams in one would be seconds of delay in another.
+test-integration: $(BIN) engine sdk agents ## everything running at once: real journal, engine, SDKs, coding agents, kill -9
+	SIGNALBOX_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 20m -count=1 -p 1 ./integration/...
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for a while (FUZZTIME=20s)
