@@ -223,68 +223,6 @@ func TestARemovedFileIsARevokedCredential(t *testing.T) {
 	}
 }
 
-// A folder that appears, goes, and comes back as another is followed.
-func TestTheFolderItself(t *testing.T) {
-	for by, poll := range map[string]time.Duration{"by an event": never, "by polling": time.Millisecond} {
-		t.Run(by, func(t *testing.T) {
-			around := secrets(t, nil)
-			dir := filepath.Join(around, "secrets")
-			c, log := watched(t, dir, poll, "SIGNALBOX_CREDENTIAL_CLAUDE=an-1")
-			// Until Run has begun to watch nothing is said, so the folder is made anew
-			// until it is seen.
-			prepared := func(text string) string {
-				made, err := os.MkdirTemp(around, "made-")
-				if err != nil {
-					t.Fatal(err)
-				}
-				put(t, filepath.Join(made, "openai"), text)
-				return made
-			}
-			if err := os.Rename(prepared("sk-1"), dir); err != nil {
-				t.Fatal(err)
-			}
-			if by == "by an event" {
-				for seen := false; !seen; {
-					select {
-					case line := <-log.lines:
-						seen = strings.Contains(line, "credential taken")
-					case <-time.After(10 * time.Millisecond):
-						put(t, filepath.Join(dir, ".touched"), "") // an event, should the first have been too early
-						if err := os.Rename(dir, dir+".aside"); err != nil {
-							t.Fatal(err)
-						}
-						if err := os.Rename(dir+".aside", dir); err != nil {
-							t.Fatal(err)
-						}
-					}
-				}
-			} else {
-				log.next(t, "credential taken")
-			}
-			is(t, c, "openai", "sk-1")
-
-			if err := os.Rename(dir, dir+".old"); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Rename(prepared("sk-2"), dir); err != nil {
-				t.Fatal(err)
-			}
-			for s, ok := c.Credential("openai"); !ok || s.Reveal() != "sk-2"; s, ok = c.Credential("openai") {
-				log.next(t, "credential ")
-			}
-			put(t, filepath.Join(dir, "openai"), "sk-3") // the new folder is watched, not the old one
-			for s, ok := c.Credential("openai"); !ok || s.Reveal() != "sk-3"; s, ok = c.Credential("openai") {
-				log.next(t, "credential ")
-			}
-			if err := os.RemoveAll(dir); err != nil {
-				t.Fatal(err)
-			}
-			log.next(t, "credential removed")
-			is(t, c, "claude", "an-1")
-		})
-	}
-}
-
 // A credential that rotates hundreds of times under its users is always there,
 // whole, and never goes back to an older one.
 func TestNoCallIsWithoutACredential(t *testing.T) {

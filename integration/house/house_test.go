@@ -18,12 +18,13 @@ const module = "github.com/signalbox-dev/signalbox"
 // cmd → adapters, portal → decision → ledger, registry, … → journal.
 var rooms = map[string][]string{
 	"journal":   {},
-	"vault":     {},
+	"watch":     {},
+	"vault":     {"watch"},
 	"registry":  {"journal"},
 	"ledger":    {"journal", "registry"},
 	"guard":     {"journal", "registry"},
 	"cache":     {"journal", "registry"},
-	"decision":  {"journal", "registry", "ledger", "guard", "cache", "vault"},
+	"decision":  {"journal", "registry", "ledger", "guard", "cache", "vault", "watch"},
 	"analytics": {"journal", "registry"},
 	"adapters":  {"decision", "registry", "ledger", "journal", "vault", "analytics", "proto"},
 	"portal":    {"decision", "registry", "ledger", "journal", "analytics", "adapters", "proto"},
@@ -46,6 +47,7 @@ var owners = map[string]string{
 	"github.com/ebitengine/purego":           "analytics/embedded",
 	"go.yaml.in/yaml/v3":                     "registry cmd/signalbox",
 	"github.com/spf13/cobra":                 "cmd/signalbox",
+	"github.com/fsnotify/fsnotify":           "watch",
 }
 
 type listed struct {
