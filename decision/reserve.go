@@ -101,6 +101,9 @@ func refusedBy(short []ledger.Shortage) *Refusal {
 		}
 		r.Reasons = append(r.Reasons, reason)
 		r.RetryAfter = max(r.RetryAfter, sh.RetryAfter)
+		if reason.Code == RateLimited && neverFits(sh) {
+			r.RetryAfter = max(r.RetryAfter, neverRetry)
+		}
 	}
 	slices.SortStableFunc(r.Reasons, func(a, b Reason) int { return precedence(a.Code) - precedence(b.Code) })
 	if first := r.Reasons[0].Code; first.Status() != 429 {
@@ -110,6 +113,14 @@ func refusedBy(short []ledger.Shortage) *Refusal {
 	}
 	return r
 }
+
+// neverRetry is what a call is told that asks for more than a rate ever allows: as
+// long as the longest rate lasts, which is beyond the patience of every SDK, so that
+// none tries again what cannot come right by waiting.
+const neverRetry = time.Hour
+
+// neverFits: the call needs more than the whole limit.
+func neverFits(sh ledger.Shortage) bool { return sh.Asked > sh.Limit }
 
 var shortageOrder = []Code{Killed, BudgetExhausted, RateLimited, Concurrency, BudgetHeld, CapacityExhausted}
 
@@ -162,6 +173,10 @@ func shortMessage(code Code, b *registry.Budget, sh ledger.Shortage) string {
 		return fmt.Sprintf("budget %q allows %s calls at once, and as many are in flight", b.Name, amount(sh.Limit))
 	case BudgetHeld:
 		return fmt.Sprintf("budget %q: what is left is held by calls in flight; this one needs %s", b.Name, amount(sh.Asked))
+	}
+	if code == RateLimited && neverFits(sh) {
+		return fmt.Sprintf("budget %q allows %s %s at a time, and this call needs %s: it can never fit; ask for less output, or have the budget raised",
+			b.Name, amount(sh.Limit), b.Unit, amount(sh.Asked))
 	}
 	return fmt.Sprintf("budget %q: %s of %s %s spent, %s held; this call needs %s",
 		b.Name, amount(sh.Spent), amount(sh.Limit), b.Unit, amount(sh.Held), amount(sh.Asked))
