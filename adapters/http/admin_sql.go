@@ -56,7 +56,8 @@ func writeLines(w http.ResponseWriter, result *analytics.Result) {
 	for i, c := range result.Columns {
 		columns[i] = adminapi.Column{Name: c.Name, Type: c.Type}
 	}
-	if !out(adminapi.SQLLine{Columns: columns}) {
+	// The embedded engine does not say the columns of a result without rows.
+	if len(columns) > 0 && !out(adminapi.SQLLine{Columns: columns}) {
 		return
 	}
 	for _, row := range result.Rows {

@@ -313,6 +313,7 @@ const rowsJSON = `{"columns":[{"name":"team","type":"String"},{"name":"n","type"
 
 func TestSQL(t *testing.T) {
 	s := newService(t, reply{200, rowsJSON}, reply{200, rowsJSON}, reply{200, `{"columns":[{"name":"a","type":"Int8"}]}` + "\n" + `{"rows":0}`},
+		reply{200, `{}` + "\n" + `{"rows":0}`}, // an older service, whose engine names no columns where there are no rows
 		reply{200, rowsJSON[:len(rowsJSON)-12]}, reply{422, `{"error":{"code":"query_failed","message":"Code: 62"}}`})
 	if got := typeIn("", "sql", "SELECT 1"); got.exit != 0 || got.stdout != "team  n                 n\na<b   9007199254740993  [\"1\"]\nNULL  2                 []\n" {
 		t.Errorf("table: %+v", got)
@@ -322,6 +323,9 @@ func TestSQL(t *testing.T) {
 	}
 	if got := typeIn("", "sql", "-o", "json", "SELECT 1 WHERE 0"); got.exit != 0 || got.stdout != "[]\n" {
 		t.Errorf("no rows: %+v", got)
+	}
+	if got := typeIn("", "sql", "-o", "json", "SELECT 1 WHERE 0"); got.exit != 0 || got.stdout != "[]\n" {
+		t.Errorf("no rows and no columns: %+v", got)
 	}
 	if got := typeIn("", "sql", "SELECT 1"); got.exit != 1 || !strings.Contains(got.stderr, "cut short") || !strings.Contains(got.stdout, "a<b") {
 		t.Errorf("cut short: %+v", got)

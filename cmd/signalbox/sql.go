@@ -73,7 +73,7 @@ func runSQL(ctx context.Context, g *globals, query string) error {
 			return out.end()
 		case line.Columns != nil:
 			err = out.columns(line.Columns)
-		default:
+		case line.Row != nil:
 			err = out.row(line.Row)
 		}
 		if err != nil {
