@@ -9,7 +9,7 @@ import (
 )
 
 // pages are the documents that send a reader to files.
-var pages = []string{"../../README.md", "../../ARCHITECTURE.md", "../../docs/*.md", "../../docs/decisions/*.md"}
+var pages = []string{"../../README.md", "../../ARCHITECTURE.md", "../../docs/*.md", "../../docs/use/*.md", "../../docs/decisions/*.md"}
 
 var (
 	linked = regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
