@@ -2,45 +2,21 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 	"github.com/signalbox-dev/signalbox/journal"
 )
 
-// TestMain builds the binary unless the Makefile did.
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		if os.Getenv("SIGNALBOX_BIN") != "" {
-			return m.Run()
-		}
-		dir, err := os.MkdirTemp("", "signalbox-bin-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		bin := filepath.Join(dir, "signalbox")
-		build := exec.Command("go", "build", "-o", bin, "../../cmd/signalbox")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
-			return 1
-		}
-		os.Setenv("SIGNALBOX_BIN", bin)
-		return m.Run()
-	}())
-}
+func TestMain(m *testing.M) { os.Exit(rigtest.Main(m)) }
 
 // The demo is what people see first: it plays all its acts, its books agree, and
 // it ends by itself. Each act is an error where it does not come out as it says.
 func TestTheDemoPlaysToItsEnd(t *testing.T) {
 	var out bytes.Buffer
-	err := run(t.Context(), []string{"-bin", os.Getenv("SIGNALBOX_BIN"), "-callers", "40"}, &out)
+	err := run(t.Context(), []string{"-bin", rigtest.Bin(), "-callers", "40"}, &out)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}

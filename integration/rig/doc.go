@@ -3,4 +3,5 @@
 // and killed as machines kill it.
 //
 // Start at rig.go; client.go is the gateway's side, operator.go the operator's.
+// Tests take their boxes from rigtest.
 package rig

@@ -15,6 +15,7 @@ import (
 	"github.com/openai/openai-go/v3/responses"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 	"github.com/signalbox-dev/signalbox/integration/sdk/clients"
 	"github.com/signalbox-dev/signalbox/integration/upstream"
 )
@@ -170,7 +171,7 @@ func (l *line) charges(t *testing.T, want int) map[string]charge {
 	const query = `SELECT u.decision_id AS id, count() AS rows, sum(u.charged_nano_usd) AS nano, sum(u.input_tokens) AS input, any(d.held_nano_usd) AS held
 		FROM usage AS u INNER JOIN decisions AS d ON u.decision_id = d.decision_id GROUP BY id`
 	got := map[string]charge{}
-	eventually(t, "every stream is charged", func() error {
+	rigtest.Eventually(t, "every stream is charged", func() error {
 		rows, err := l.SQL(ctx(t), query)
 		if err != nil {
 			return err

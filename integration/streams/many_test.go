@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 	"github.com/signalbox-dev/signalbox/integration/upstream"
 )
 
@@ -44,7 +45,7 @@ func TestManySlowStreams(t *testing.T) {
 	seen.check(t, before)
 
 	var left int
-	eventually(t, "no goroutine is left", func() (err error) {
+	rigtest.Eventually(t, "no goroutine is left", func() (err error) {
 		if left, err = l.goroutines(t); err == nil && left > base {
 			err = fmt.Errorf("%d, and %d before", left, base)
 		}
@@ -184,7 +185,7 @@ func (l *line) settledAsBilled(t *testing.T, calls int) {
 	var charged int64
 	for model, b := range l.provider.BilledByModel() {
 		charged += cost(b.Input, b.Output)
-		eventually(t, "ClickHouse's counts of "+model, func() error {
+		rigtest.Eventually(t, "ClickHouse's counts of "+model, func() error {
 			for column, want := range map[string]int64{"sum(input_tokens)": b.Input, "sum(output_tokens)": b.Output,
 				"sum(charged_nano_usd)": cost(b.Input, b.Output), "countIf(source != 'stream')": 0} {
 				n, err := l.number(t, "SELECT "+column+" FROM usage WHERE deployment = '"+model+"'")

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 )
 
 // pid is the process's: the one whose command line names its folder. The
@@ -121,7 +123,7 @@ func (l *line) quiet(t *testing.T) int {
 	t.Helper()
 	l.HTTPClient.CloseIdleConnections()
 	fewest, since := 1<<30, time.Now()
-	eventually(t, "the process is quiet", func() error {
+	rigtest.Eventually(t, "the process is quiet", func() error {
 		n, err := l.goroutines(t)
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 	"github.com/signalbox-dev/signalbox/integration/upstream"
 )
 
@@ -76,7 +77,7 @@ func TestCallersWhoReadNothingAndHangUp(t *testing.T) {
 		hangUp()
 		resp.Body.Close()
 	}
-	eventually(t, "the provider has stopped", func() error {
+	rigtest.Eventually(t, "the provider has stopped", func() error {
 		if n := l.provider.InFlight(); n != 0 {
 			return fmt.Errorf("it still writes %d answers", n)
 		}
@@ -104,7 +105,7 @@ func TestCallersWhoReadNothingAndHangUp(t *testing.T) {
 func (l *line) stuck(t *testing.T) int64 {
 	t.Helper()
 	last, since := int64(-1), time.Now()
-	eventually(t, "the provider waits", func() error {
+	rigtest.Eventually(t, "the provider waits", func() error {
 		if now := l.sent.total(); now != last {
 			last, since = now, time.Now()
 		}

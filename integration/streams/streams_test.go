@@ -7,48 +7,23 @@
 package streams_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/integration/rig"
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 	"github.com/signalbox-dev/signalbox/integration/upstream"
 	"github.com/signalbox-dev/signalbox/registry"
 )
 
-// TestMain builds the binary unless the Makefile did.
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		if os.Getenv("SIGNALBOX_BIN") != "" {
-			return m.Run()
-		}
-		dir, err := os.MkdirTemp("", "signalbox-bin-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		bin := filepath.Join(dir, "signalbox")
-		build := exec.Command("go", "build", "-o", bin, "../../cmd/signalbox")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
-			return 1
-		}
-		os.Setenv("SIGNALBOX_BIN", bin)
-		return m.Run()
-	}())
-}
+func TestMain(m *testing.M) { os.Exit(rigtest.Main(m)) }
 
 // line is a provider, a Signalbox before it, and an application's key.
 type line struct {
@@ -110,32 +85,12 @@ func start(t *testing.T) *line {
 	server.Config.IdleTimeout = time.Second
 	server.Start()
 	t.Cleanup(server.Close)
-	var log logBuffer
-	box, err := rig.New(rig.Config{Bin: os.Getenv("SIGNALBOX_BIN"), Dir: t.TempDir(), Log: &log,
+	l.Box = rigtest.Start(t, rig.Config{
 		Env:   []string{"SIGNALBOX_CREDENTIAL_PROVIDER=" + credential, "SIGNALBOX_LEDGER_LEASE_WAIT=5s", "SIGNALBOX_OPS_PPROF=true"},
-		Extra: "log: {level: warn}\n"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := box.Stop(); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("signalbox said:\n%s", log.String())
-		}
-		if said := log.String(); strings.Contains(said, credential) || strings.Contains(said, "sbx_") {
-			t.Error("a key stands in the log")
-		}
-	})
-	l.Box = box
-	if err := box.Start(ctx(t)); err != nil {
-		t.Fatal(err)
-	}
-	if err := box.Apply(ctx(t), strings.ReplaceAll(world, "{{.}}", server.URL)); err != nil {
-		t.Fatal(err)
-	}
-	if l.key, err = box.CreateKey(ctx(t), "globex/notebook"); err != nil {
+		Extra: "log: {level: warn}\n",
+	}, strings.ReplaceAll(world, "{{.}}", server.URL), credential)
+	var err error
+	if l.key, err = l.CreateKey(ctx(t), "globex/notebook"); err != nil {
 		t.Fatal(err)
 	}
 	return l
@@ -148,27 +103,10 @@ func ctx(t *testing.T) context.Context {
 	return c
 }
 
-// eventually asks until there is no complaint. Its bound is for a machine that
-// has much else to do, and says nothing about speed.
-func eventually(t *testing.T, what string, ask func() error) {
-	t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
-	for {
-		err := ask()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within two minutes: %v", what, err)
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-}
-
 // balanced waits until nothing is held and exactly this is spent.
 func (l *line) balanced(t *testing.T, want int64) {
 	t.Helper()
-	eventually(t, "the books", func() error {
+	rigtest.Eventually(t, "the books", func() error {
 		rows, err := l.Budgets(ctx(t), "")
 		if err != nil {
 			return err
@@ -237,24 +175,4 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 	defer c.sent.mu.Unlock()
 	c.sent.bytes += int64(n)
 	return n, err
-}
-
-// logBuffer keeps what a process printed.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-var _ io.Writer = (*logBuffer)(nil)
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/signalbox-dev/signalbox/integration/rig"
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 	decisionv1 "github.com/signalbox-dev/signalbox/proto/gen/decision/v1"
 )
 
@@ -66,7 +67,7 @@ func TestGatewayTokens(t *testing.T) {
 // environment, and a wrong token is refused even on this machine.
 func TestOperatorTokens(t *testing.T) {
 	t.Setenv("SIGNALBOX_ADMIN_TOKEN", "sba_the-first-of-them-has-a-long-token")
-	box := newBoxOf(t, rig.Config{Admin: freePort(t), Extra: "analytics: {disabled: true}\n"})
+	box := rigtest.New(t, rig.Config{Admin: freePort(t), Extra: "analytics: {disabled: true}\n"})
 	if err := box.Start(ctx(t)); err != nil {
 		t.Fatal(err)
 	}

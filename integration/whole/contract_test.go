@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/integration/rig"
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 )
 
 // The contract's own question, its answer's shape, and the report behind it.
@@ -114,7 +115,7 @@ func TestUnknownIsNotZero(t *testing.T) {
 // nobody else's to read.
 func TestServeWithNoFile(t *testing.T) {
 	engine(t)
-	box := newBoxOf(t, rig.Config{NoFile: true})
+	box := rigtest.New(t, rig.Config{NoFile: true})
 	if err := box.Start(ctx(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +138,7 @@ func TestServeWithNoFile(t *testing.T) {
 // serve --check says what would hold, and what is wrong, where it stands.
 func TestServeCheck(t *testing.T) {
 	dir := t.TempDir()
-	cmd := exec.Command(os.Getenv("SIGNALBOX_BIN"), "serve", "--check")
+	cmd := exec.Command(rigtest.Bin(), "serve", "--check")
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -155,7 +156,7 @@ func TestServeCheck(t *testing.T) {
 	if err := os.WriteFile(file, []byte("ledger:\n  hold_tll: 15m\n  lease_wait: soon\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	out, err = exec.Command(os.Getenv("SIGNALBOX_BIN"), "serve", "-c", file, "--check").CombinedOutput()
+	out, err = exec.Command(rigtest.Bin(), "serve", "-c", file, "--check").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), file+":2:3: unknown key") || !strings.Contains(string(out), file+":3:15: ledger.lease_wait") {
 		t.Errorf("a misspelt key: %v\n%s", err, out)
 	}

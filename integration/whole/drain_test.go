@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/integration/rig"
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 )
 
 // Asked to stop under load, the service answers what is in flight, says that it is
@@ -29,7 +30,7 @@ func TestDrainLosesNothing(t *testing.T) {
 	slow := beginSlowly(t, box, load.secret)
 	stop := make(chan struct{})
 	load.run(t, 16, 1, stop)
-	eventually(t, "some calls are settled", func() error {
+	rigtest.Eventually(t, "some calls are settled", func() error {
 		if _, settled := load.counts(); settled < 200 {
 			return fmt.Errorf("%d are", settled)
 		}
@@ -38,7 +39,7 @@ func TestDrainLosesNothing(t *testing.T) {
 	if err := box.Drain(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "readiness says that it drains", func() error {
+	rigtest.Eventually(t, "readiness says that it drains", func() error {
 		if status, body, err := box.Ready(ctx(t)); err != nil || status != http.StatusServiceUnavailable || !strings.Contains(body, "draining") {
 			return fmt.Errorf("%v %d %s", err, status, body)
 		}
@@ -75,7 +76,7 @@ func TestDrainLosesNothing(t *testing.T) {
 
 func wantGauge(t *testing.T, box *rig.Box, name string, want int) {
 	t.Helper()
-	eventually(t, name, func() error {
+	rigtest.Eventually(t, name, func() error {
 		metrics, err := box.Metrics(ctx(t))
 		if err != nil || strings.Contains(metrics, fmt.Sprintf("\n%s %d\n", name, want)) {
 			return err

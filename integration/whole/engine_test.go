@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 )
 
 // Without the engine decisions go on; when it is installed, it catches up.
@@ -34,7 +36,7 @@ func TestTheEngineComesLater(t *testing.T) {
 	}
 	some(t, load, 100)
 	same(t, load)
-	eventually(t, "readiness has nothing more to say of analytics", func() error {
+	rigtest.Eventually(t, "readiness has nothing more to say of analytics", func() error {
 		status, body, err := box.Ready(ctx(t))
 		if err == nil && (status != 200 || strings.Contains(body, "analytics")) {
 			err = errors.New(body)
@@ -53,7 +55,7 @@ func TestTheEngineIsKilledUnderLoad(t *testing.T) {
 	load.run(t, 8, 1, stop)
 	var last int
 	for kill := range 3 {
-		eventually(t, "another engine works, and has rows", func() error {
+		rigtest.Eventually(t, "another engine works, and has rows", func() error {
 			engines, err := box.Engines()
 			if err != nil || len(engines) != 1 || engines[0] == last {
 				return fmt.Errorf("%v %v", err, engines)
@@ -86,7 +88,7 @@ func TestKilledWithAnalytics(t *testing.T) {
 		stop := make(chan struct{})
 		load.run(t, 8, uint64(kill), stop)
 		rows := 300 * (kill + 1)
-		eventually(t, "rows are being written", func() error {
+		rigtest.Eventually(t, "rows are being written", func() error {
 			found, err := box.SQL(ctx(t), fmt.Sprintf("SELECT count() >= %d AS enough FROM usage", rows))
 			if err != nil || fmt.Sprint(found) != "[map[enough:1]]" {
 				return fmt.Errorf("%v %v", err, found)
@@ -131,7 +133,7 @@ func same(t *testing.T, load *traffic) {
 // engine is where ClickHouse's engine lies; a test that needs it fails without.
 func engine(t *testing.T) string {
 	t.Helper()
-	where := exec.Command(os.Getenv("SIGNALBOX_BIN"), "engine", "where")
+	where := exec.Command(rigtest.Bin(), "engine", "where")
 	out, err := where.Output()
 	if err != nil {
 		t.Fatalf("ClickHouse's engine is not here; run: signalbox engine install (%v)", err)

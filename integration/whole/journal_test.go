@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/signalbox-dev/signalbox/integration/rig"
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 )
 
 // The brokers go away under a service that is in use. With leases in hand calls
@@ -32,7 +33,7 @@ func TestTheJournalIsAway(t *testing.T) {
 	if err != nil || receipt.Settled || receipt.Charged.USD != "0.00035" {
 		t.Fatalf("a report without a journal: %v %+v; want its charge, and settled: false", err, receipt)
 	}
-	eventually(t, "leases are used up, and calls are refused with a reason", func() error {
+	rigtest.Eventually(t, "leases are used up, and calls are refused with a reason", func() error {
 		a, err := box.Chat(ctx(t), load.secret, strings.Replace(hello, "100", "16000", 1), nil)
 		status, ok := err.(*rig.StatusError)
 		switch {
@@ -54,7 +55,7 @@ func TestTheJournalIsAway(t *testing.T) {
 		t.Errorf("readiness says nothing of the journal: %v %s", err, body)
 	}
 	brokers.open(t)
-	eventually(t, "calls go out again", func() error {
+	rigtest.Eventually(t, "calls go out again", func() error {
 		a, err := box.Chat(ctx(t), load.secret, hello, nil)
 		if err != nil || a.Denied() != "" {
 			return fmt.Errorf("%v %+v", err, a)
@@ -149,7 +150,7 @@ func TestAFullSpoolStopsDecisions(t *testing.T) {
 	box := start(t, people, "analytics: {disabled: true}\n"+config)
 	load := &traffic{box: box, secret: key(t, box, "globex/notebook")}
 	brokers.cluster.Close()
-	eventually(t, "calls are refused for want of a place to write them down", func() error {
+	rigtest.Eventually(t, "calls are refused for want of a place to write them down", func() error {
 		a, err := box.Chat(ctx(t), load.secret, hello, nil)
 		if status, ok := err.(*rig.StatusError); ok && status.Status == http.StatusServiceUnavailable && strings.Contains(status.Body, "journal_unavailable") {
 			return nil
@@ -167,7 +168,7 @@ func TestAFullSpoolStopsDecisions(t *testing.T) {
 		t.Errorf("readiness with a full spool: %v %d %s", err, status, body)
 	}
 	brokers.open(t)
-	eventually(t, "it is ready again", func() error {
+	rigtest.Eventually(t, "it is ready again", func() error {
 		status, body, err := box.Ready(ctx(t))
 		if err == nil && status != http.StatusOK {
 			err = fmt.Errorf("%d %s", status, body)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/signalbox-dev/signalbox/integration/rig"
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 )
 
 // A key that is rotated works beside its successor for the overlap, and then no
@@ -30,7 +31,7 @@ func TestRotatedKeysOverlap(t *testing.T) {
 	if state := keyState(t, box, id); state != "expiring" {
 		t.Errorf("keys list says of the old key: %s", state)
 	}
-	eventually(t, "the old key is refused", func() error { return refusedWith(t, box, old, "key_expired") })
+	rigtest.Eventually(t, "the old key is refused", func() error { return refusedWith(t, box, old, "key_expired") })
 	open(t, box, made.Secret, "")
 	if state := keyState(t, box, id); state != "expired" {
 		t.Errorf("keys list says of the old key: %s", state)
@@ -88,7 +89,7 @@ func keyState(t *testing.T, box *rig.Box, id string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if printedKey.MatchString(out) {
+	if rigtest.ShowsKey(out) {
 		t.Errorf("keys list prints a secret: %s", out)
 	}
 	var rows []struct{ ID, State string }

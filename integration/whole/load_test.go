@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/integration/rig"
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 )
 
 // traffic is callers that ask and report until they are told to stop, as gateways
@@ -137,7 +138,7 @@ func (l *traffic) recorded(t *testing.T) {
 	l.mu.Lock()
 	told := slices.Clone(l.answered)
 	l.mu.Unlock()
-	eventually(t, "every decision stands in ClickHouse once", func() error {
+	rigtest.Eventually(t, "every decision stands in ClickHouse once", func() error {
 		rows, err := l.box.SQL(ctx(t), "SELECT decision_id, count() AS n FROM decisions GROUP BY decision_id")
 		if err != nil {
 			return err

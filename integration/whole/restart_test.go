@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/signalbox-dev/signalbox/integration/rig"
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 )
 
 const month = "budgets: [{name: month, match: {tenant: globex}, unit: usd, amount: \"5000\", window: total}]\n"
@@ -66,7 +67,7 @@ func TestOverdueHoldsAreSettledByRule(t *testing.T) {
 		t.Fatalf("%v %+v", err, after)
 	}
 	balanced(t, box, "month", nano(t, before.Hold.USD)+nano(t, after.Hold.USD))
-	eventually(t, "the place that nobody gave back is free again", func() error {
+	rigtest.Eventually(t, "the place that nobody gave back is free again", func() error {
 		a, err := box.Decide(ctx(t), rig.Question{Request: session(secret, "wide", hello)})
 		if err != nil || a.Denied() != "" {
 			return fmt.Errorf("%v %+v", err, a)

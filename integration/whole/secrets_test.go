@@ -11,14 +11,15 @@ import (
 	"testing"
 
 	"github.com/signalbox-dev/signalbox/integration/rig"
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 )
 
 // Keys and prompts stand nowhere: in no log, error, metric, file or row. Who calls
 // stands in the names alone, from which it can be forgotten.
 func TestSecretsStandNowhere(t *testing.T) {
 	engine(t)
-	box := newBoxOf(t, rig.Config{Extra: "log: {level: debug}\n"})
-	var said logBuffer
+	box := rigtest.New(t, rig.Config{Extra: "log: {level: debug}\n"})
+	var said rigtest.Log
 	box.Log = &said
 	if err := box.Start(ctx(t)); err != nil {
 		t.Fatal(err)

@@ -2,11 +2,11 @@ package whole_test
 
 import (
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/signalbox-dev/signalbox/integration/rig"
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 )
 
 // Two processes on one folder would both be the holder of its money.
@@ -31,7 +31,7 @@ func TestWhatKeepsItFromStarting(t *testing.T) {
 // refusesToStart is what serve says when it cannot start.
 func refusesToStart(t *testing.T, c rig.Config) string {
 	t.Helper()
-	c.Bin = os.Getenv("SIGNALBOX_BIN")
+	c.Bin = rigtest.Bin()
 	box, err := rig.New(c)
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/integration/rig"
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 )
 
 // A gateway with a certificate of our client CA is the gateway of its name; one
@@ -25,7 +26,7 @@ func TestMutualTLS(t *testing.T) {
 	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
 	dir := t.TempDir()
 	server := ours.issue(t, "signalbox")
-	box := newBoxOf(t, rig.Config{Extra: "analytics: {disabled: true}\n", Admin: freePort(t), HTTPS: &rig.HTTPS{
+	box := rigtest.New(t, rig.Config{Extra: "analytics: {disabled: true}\n", Admin: freePort(t), HTTPS: &rig.HTTPS{
 		Cert: server.certFile(t, dir), Key: server.keyFile(t, dir), ClientCA: ours.certFile(t, dir),
 		Client: ours.client(ours.issue(t, "edge-1")),
 	}})

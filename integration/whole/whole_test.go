@@ -3,45 +3,18 @@
 package whole_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/integration/rig"
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 	"github.com/signalbox-dev/signalbox/registry"
 )
 
-// TestMain builds the binary unless the Makefile did.
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		if os.Getenv("SIGNALBOX_BIN") != "" {
-			return m.Run()
-		}
-		dir, err := os.MkdirTemp("", "signalbox-bin-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		bin := filepath.Join(dir, "signalbox")
-		build := exec.Command("go", "build", "-o", bin, "../../cmd/signalbox")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
-			return 1
-		}
-		os.Setenv("SIGNALBOX_BIN", bin)
-		return m.Run()
-	}())
-}
+func TestMain(m *testing.M) { os.Exit(rigtest.Main(m)) }
 
 // start runs a box on a registry, and stops it with the test.
 func start(t *testing.T, world string, extra string) *rig.Box {
@@ -51,74 +24,12 @@ func start(t *testing.T, world string, extra string) *rig.Box {
 
 func startOf(t *testing.T, world string, c rig.Config) *rig.Box {
 	t.Helper()
-	box := newBoxOf(t, c)
-	if err := box.Start(ctx(t)); err != nil {
-		t.Fatal(err)
-	}
-	if world != "" {
-		if err := box.Apply(ctx(t), world); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return box
+	return rigtest.Start(t, c, world)
 }
 
 func newBox(t *testing.T, extra string) *rig.Box {
 	t.Helper()
-	return newBoxOf(t, rig.Config{Extra: extra})
-}
-
-func newBoxOf(t *testing.T, c rig.Config) *rig.Box {
-	t.Helper()
-	var log logBuffer
-	c.Bin, c.Dir, c.Log = os.Getenv("SIGNALBOX_BIN"), t.TempDir(), &log
-	// Calls wait for money longer than they do by default: a busy machine must not
-	// look like a held budget.
-	c.Env = append([]string{"SIGNALBOX_LEDGER_LEASE_WAIT=500ms"}, c.Env...)
-	box, err := rig.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := box.Stop(); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("signalbox said:\n%s", log.String())
-		}
-		if printedKey.MatchString(log.String()) {
-			t.Error("a key stands in the log")
-		}
-		eventually(t, "no analytics engine is left", func() error {
-			engines, err := box.Engines()
-			if err == nil && len(engines) > 0 {
-				err = fmt.Errorf("engines %v still work in %s", engines, box.Data())
-			}
-			return err
-		})
-	})
-	return box
-}
-
-// printedKey is a key as it is shown once.
-var printedKey = regexp.MustCompile(`sb[xga]_[0-9A-Za-z]{16}`)
-
-// eventually asks until there is no complaint. Its bound is for a machine that
-// has much else to do, and says nothing about speed.
-func eventually(t *testing.T, what string, ask func() error) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
-		err := ask()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Errorf("%s: not within a minute: %v", what, err)
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	return rigtest.New(t, rig.Config{Extra: extra})
 }
 
 func ctx(t *testing.T) context.Context {
@@ -157,7 +68,7 @@ func spent(t *testing.T, box *rig.Box, name string) (spent, held int64) {
 // was leased and not used comes back some seconds after the last call.
 func balanced(t *testing.T, box *rig.Box, name string, want int64) {
 	t.Helper()
-	eventually(t, "the books of "+name, func() error {
+	rigtest.Eventually(t, "the books of "+name, func() error {
 		if got, held := spent(t, box, name); got != want || held != 0 {
 			return fmt.Errorf("%d nano-USD are spent and %d held; want %d and 0", got, held, want)
 		}
@@ -169,7 +80,7 @@ func balanced(t *testing.T, box *rig.Box, name string, want int64) {
 // columns a, b, c… have these values.
 func sqlSays(t *testing.T, box *rig.Box, query string, want ...any) {
 	t.Helper()
-	eventually(t, query, func() error {
+	rigtest.Eventually(t, query, func() error {
 		rows, err := box.SQL(ctx(t), query)
 		if err != nil {
 			return err
@@ -193,26 +104,6 @@ func nano(t *testing.T, usd string) int64 {
 		t.Fatal(err)
 	}
 	return n
-}
-
-// logBuffer keeps what a process printed.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-var _ io.Writer = (*logBuffer)(nil)
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // people is the world most tests need; budgets are added to it.
