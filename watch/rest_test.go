@@ -28,8 +28,14 @@ func TestWhatConcernsAFolder(t *testing.T) {
 		{"/etc/box/secrets", "/etc/box/other", false},
 		{"/etc/box/secrets", "/etc/box", false},
 		{"/", "/etc", true},
+		{".", "one", true},
+		{".", "./one", true},
+		{"secrets", "./secrets/openai", true},
+		{"secrets", "./other", false},
+		{"../secrets", "../secrets/openai", true},
+		{"../secrets", "../other", false},
 	} {
-		w := newWatcher(Folder{Dir: row.dir})
+		w := &watcher{Folder: Folder{Dir: row.dir}}
 		if got := w.concerns(fsnotify.Event{Name: row.of}); got != row.want {
 			t.Errorf("%s concerns %s: %v", row.of, row.dir, got)
 		}
@@ -65,7 +71,7 @@ func TestHowLongItRests(t *testing.T) {
 				wg.Go(func() { tell(ctx, events, row.of) })
 				defer wg.Wait()
 				defer cancel()
-				w, began := newWatcher(Folder{Dir: "/etc/secrets", Settle: time.Second}), time.Now()
+				w, began := &watcher{Folder: Folder{Dir: "/etc/secrets", Settle: time.Second}}, time.Now()
 				w.events = &fsnotify.Watcher{Events: events}
 				if !w.rest(ctx) || time.Since(began) != row.want {
 					t.Errorf("it rested for %s; want %s", time.Since(began), row.want)
@@ -81,7 +87,7 @@ func TestLostEvents(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "one")
 	var log bytes.Buffer // written by Run's goroutine, which has ended when it is read
-	w := newWatcher(Folder{Dir: dir, Poll: time.Hour, Settle: time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	w := &watcher{Folder: Folder{Dir: dir, Poll: time.Hour, Settle: time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil))}}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	defer w.close()

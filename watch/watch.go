@@ -47,7 +47,8 @@ func (f Folder) Run(ctx context.Context, look func(Rest)) {
 		<-ctx.Done()
 		return
 	}
-	w := newWatcher(f)
+	f.Dir = filepath.Clean(f.Dir)
+	w := &watcher{Folder: f}
 	defer w.close()
 	w.run(ctx, look)
 }
@@ -57,17 +58,8 @@ func (f Folder) Run(ctx context.Context, look func(Rest)) {
 // for what a link in the folder leads to, and when what is above it is replaced.
 type watcher struct {
 	Folder
-	at     string            // Dir from the root: "." has no folder around it by name
 	events *fsnotify.Watcher // nil where there are none
 	said   bool              // that events fail
-}
-
-func newWatcher(f Folder) *watcher {
-	at, err := filepath.Abs(f.Dir)
-	if err != nil { // nobody knows where we are; what is relative can still be read
-		at = filepath.Clean(f.Dir)
-	}
-	return &watcher{Folder: f, at: at}
 }
 
 func (w *watcher) run(ctx context.Context, look func(Rest)) {
@@ -147,8 +139,8 @@ func (w *watcher) renew() {
 		}
 		w.events = events
 	}
-	_ = w.events.Add(filepath.Dir(w.at)) // a help only: we may be kept from reading it
-	w.add(w.at)
+	_ = w.events.Add(filepath.Dir(w.Dir)) // a help only: we may be kept from reading it
+	w.add(w.Dir)
 	if w.Deep {
 		w.addFolders()
 	}
@@ -158,7 +150,7 @@ func (w *watcher) renew() {
 // the folder's own place and none further in, as those who read it do.
 func (w *watcher) addFolders() {
 	count := 0
-	_ = fs.WalkDir(os.DirFS(w.at), ".", func(path string, entry fs.DirEntry, err error) error {
+	_ = fs.WalkDir(os.DirFS(w.Dir), ".", func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return nil // it went while we walked, or look will say why it cannot be read
@@ -170,7 +162,7 @@ func (w *watcher) addFolders() {
 			return fs.SkipAll
 		}
 		count++
-		w.add(filepath.Join(w.at, filepath.FromSlash(path)))
+		w.add(filepath.Join(w.Dir, filepath.FromSlash(path)))
 		return nil
 	})
 }
@@ -184,7 +176,7 @@ func (w *watcher) add(dir string) {
 // concerns reports whether an event is about the folder or what is in it; the
 // folder around it may be a busy place.
 func (w *watcher) concerns(e fsnotify.Event) bool {
-	from, err := filepath.Rel(w.at, e.Name)
+	from, err := filepath.Rel(w.Dir, e.Name)
 	return err != nil || filepath.IsLocal(from)
 }
 

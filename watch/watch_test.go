@@ -18,7 +18,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const never = time.Hour
 
-// both ways of noticing: one of them is not to cover for the other.
+// Both ways of noticing. Events come with polling too; what only polling finds has
+// a test of its own.
 var both = map[string]time.Duration{"by an event": never, "by polling": time.Millisecond}
 
 // text is what stands in a file, and nothing where there is none.
@@ -135,6 +136,17 @@ func TestWhereWeStand(t *testing.T) {
 			until(t, looks, "1")
 		})
 	}
+}
+
+// No event tells of what a link leads to.
+func TestBehindALink(t *testing.T) {
+	dir, there := t.TempDir(), filepath.Join(t.TempDir(), "one")
+	put(t, there, "0")
+	must(t, os.Symlink(there, filepath.Join(dir, "one")))
+	looks := seen(t, watch.Folder{Dir: dir, Poll: time.Millisecond}, filepath.Join(dir, "one"))
+	until(t, looks, "0")
+	put(t, there, "1")
+	until(t, looks, "1")
 }
 
 // kubelet swaps a link to a hidden folder, behind the links that stand for files.
