@@ -6,41 +6,18 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/integration/agents"
 	"github.com/signalbox-dev/signalbox/integration/rig"
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 	"github.com/signalbox-dev/signalbox/integration/sdk"
 	"github.com/signalbox-dev/signalbox/integration/upstream"
 )
 
-// TestMain builds the binary unless the Makefile did.
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		if os.Getenv("SIGNALBOX_BIN") != "" {
-			return m.Run()
-		}
-		dir, err := os.MkdirTemp("", "signalbox-bin-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		bin := filepath.Join(dir, "signalbox")
-		build := exec.Command("go", "build", "-o", bin, "../../cmd/signalbox")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
-			return 1
-		}
-		os.Setenv("SIGNALBOX_BIN", bin)
-		return m.Run()
-	}())
-}
+func TestMain(m *testing.M) { os.Exit(rigtest.Main(m)) }
 
 // The apps: one that may do what it likes, one whose agent repeats itself, one that
 // has no money, one that may call once an hour, one whose models are others, and
@@ -108,7 +85,8 @@ func newWorld(t *testing.T, session, thrift string) *world {
 	t.Cleanup(w.border.Close)
 	provider := httptest.NewServer(w.provider)
 	t.Cleanup(provider.Close)
-	w.start(t, fmt.Sprintf(registry, provider.URL, session, thrift))
+	w.box = rigtest.Start(t, rig.Config{Env: []string{"SIGNALBOX_CREDENTIAL_OPENAI=" + openaiKey, "SIGNALBOX_CREDENTIAL_ANTHROPIC=" + anthropicKey}},
+		fmt.Sprintf(registry, provider.URL, session, thrift), openaiKey, anthropicKey)
 	target, err := url.Parse(w.box.URL())
 	if err != nil {
 		t.Fatal(err)
@@ -118,34 +96,6 @@ func newWorld(t *testing.T, session, thrift string) *world {
 	t.Cleanup(front.Close)
 	w.frontURL = front.URL
 	return w
-}
-
-func (w *world) start(t *testing.T, registry string) {
-	t.Helper()
-	box, err := rig.New(rig.Config{
-		Bin: os.Getenv("SIGNALBOX_BIN"), Dir: t.TempDir(),
-		Env: []string{"SIGNALBOX_CREDENTIAL_OPENAI=" + openaiKey, "SIGNALBOX_CREDENTIAL_ANTHROPIC=" + anthropicKey,
-			// A busy machine must not look like a held budget.
-			"SIGNALBOX_LEDGER_LEASE_WAIT=500ms"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.box = box
-	t.Cleanup(func() {
-		if err := box.Stop(); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("signalbox said:\n%s", box.Tail())
-		}
-	})
-	if err := box.Start(ctx(t)); err != nil {
-		t.Fatal(err)
-	}
-	if err := box.Apply(ctx(t), registry); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // scene is a user at work: whose key it is, and what came of each request.
@@ -193,7 +143,7 @@ type row struct {
 func (w *world) decisions(t *testing.T, app string, want int) []row {
 	t.Helper()
 	var rows []row
-	eventually(t, fmt.Sprintf("%d decisions of %s", want, app), func() error {
+	rigtest.Eventually(t, fmt.Sprintf("%d decisions of %s", want, app), func() error {
 		raw, err := w.box.SQL(ctx(t), "SELECT app, model, session, action, reason, has(changes, 'clamped') AS clamped FROM decisions WHERE app = '"+app+"' ORDER BY at")
 		if err != nil {
 			return err
@@ -216,7 +166,7 @@ func (w *world) decisions(t *testing.T, app string, want int) []row {
 func (w *world) named(t *testing.T, app string, want int, session string) row {
 	t.Helper()
 	var last row
-	eventually(t, "the session "+session, func() error {
+	rigtest.Eventually(t, "the session "+session, func() error {
 		rows := w.decisions(t, app, want)
 		if last = rows[want-1]; last.Session != session {
 			return fmt.Errorf("the decision: %+v", last)
@@ -224,23 +174,6 @@ func (w *world) named(t *testing.T, app string, want int, session string) row {
 		return nil
 	})
 	return last
-}
-
-// eventually asks until there is no complaint. Its bound is for a machine that
-// has much else to do, and says nothing about speed.
-func eventually(t *testing.T, what string, ask func() error) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
-		err := ask()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within a minute: %v", what, err)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
 }
 
 func ctx(t *testing.T) context.Context {

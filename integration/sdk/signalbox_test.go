@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/signalbox-dev/signalbox/integration/rig"
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 	"github.com/signalbox-dev/signalbox/integration/sdk"
 	"github.com/signalbox-dev/signalbox/integration/upstream"
 )
@@ -41,57 +41,21 @@ func throughSignalbox(t *testing.T, drivers map[string]*sdk.Driver) {
 	t.Run("who saw which key", func(t *testing.T) { keysStay(t, box, p, all, drivers) })
 }
 
+func TestMain(m *testing.M) { os.Exit(rigtest.Main(m)) }
+
 func startBox(t *testing.T, providerURL string) *rig.Box {
 	t.Helper()
 	policies := t.TempDir()
 	if err := os.WriteFile(filepath.Join(policies, "custom.rego"), []byte(rules), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	box, err := rig.New(rig.Config{
-		Bin: binary(t), Dir: t.TempDir(), Extra: fmt.Sprintf("policy: {dir: %s}\nlimits: {body: 64KiB}\n", policies),
+	return rigtest.Start(t, rig.Config{
+		Extra: fmt.Sprintf("policy: {dir: %s}\nlimits: {body: 64KiB}\n", policies),
 		Env: []string{
 			"SIGNALBOX_CREDENTIAL_OPENAI=" + openaiCredential, "SIGNALBOX_CREDENTIAL_ANTHROPIC=" + anthropicCredential,
-			"SIGNALBOX_CREDENTIAL_AZURE=" + azureCredential,
-			// Calls wait for money longer than they do by default: a busy machine must not
-			// look like a held budget.
-			"SIGNALBOX_LEDGER_LEASE_WAIT=1s",
+			"SIGNALBOX_CREDENTIAL_AZURE=" + azureCredential, "SIGNALBOX_LEDGER_LEASE_WAIT=1s",
 		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := box.Start(ctx); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := box.Stop(); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("signalbox said:\n%s", box.Tail())
-		}
-	})
-	if err := box.Apply(ctx, world(providerURL)); err != nil {
-		t.Fatal(err)
-	}
-	return box
-}
-
-// binary is the Makefile's, or one made here.
-func binary(t *testing.T) string {
-	t.Helper()
-	if bin := os.Getenv("SIGNALBOX_BIN"); bin != "" {
-		return bin
-	}
-	bin := filepath.Join(t.TempDir(), "signalbox")
-	build := exec.Command("go", "build", "-o", bin, "../../cmd/signalbox")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	return bin
+	}, world(providerURL), openaiCredential, anthropicCredential, azureCredential)
 }
 
 // keysOf makes a key for each app, and those that are no good.
