@@ -133,6 +133,11 @@ func (a *attempt) why(err error) error {
 // credential is forgotten: some servers echo what they were sent.
 func (a *attempt) readRejection() *rejection {
 	r := &rejection{deployment: a.deployment.Name, status: a.resp.StatusCode, header: a.resp.Header, secret: a.secret}
+	if r.status < 200 {
+		// Who goes on in another protocol sends no body that ends, and net/http lets
+		// none of our deadlines end the reading of one.
+		return r
+	}
 	a.alarm.Reset(rejectionTime)
 	defer a.alarm.Stop()
 	body, err := io.ReadAll(io.LimitReader(a.resp.Body, maxRejection+1))

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -37,7 +38,21 @@ func (c *call) complain(a *attempt, outcome string) {
 		return
 	}
 	c.p.Log.WarnContext(c.ctx, "a deployment did not answer a call", "deployment", a.deployment.Name, "provider", a.provider.Name,
-		"outcome", outcome, "status", statusOf(a), "err", a.err, "decision", c.answer.DecisionID)
+		"outcome", outcome, "status", statusOf(a), "err", unquoted(a.err), "decision", c.answer.DecisionID)
+}
+
+// unquoted is what an error says without what it quotes. Where a provider, or what
+// stands in its place, does not speak HTTP, net/http quotes what it wrote instead,
+// and that may be the call it was sent, with the credential in it.
+func unquoted(err error) string {
+	if err == nil {
+		return ""
+	}
+	text := err.Error()
+	if from, to := strings.IndexByte(text, '"'), strings.LastIndexByte(text, '"'); from < to {
+		return text[:from] + "(…)" + text[to+1:]
+	}
+	return text
 }
 
 // seldom lets a sentence through once a minute: during an outage every call has the
