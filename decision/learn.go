@@ -37,7 +37,7 @@ func (s *Service) learn(k *call, r Report) {
 // shows is what one try showed. It broke off, or did not connect, unless a status
 // says that it was answered.
 func (a ReportedAttempt) shows(began time.Time) health.Sign {
-	sign := health.Sign{Status: a.Status, Began: began}
+	sign := health.Sign{Status: a.Status, Began: began, Whole: a.Outcome == journal.OutcomeCompleted}
 	switch {
 	case a.Outcome != journal.OutcomeCompleted:
 		sign.Failed = a.Status < http.StatusBadRequest

@@ -15,7 +15,7 @@ import (
 type heard []string
 
 func (h *heard) Learn(deployment string, s health.Sign) {
-	*h = append(*h, fmt.Sprintf("%s %d failed=%t begun=%t", deployment, s.Status, s.Failed, !s.Began.IsZero()))
+	*h = append(*h, fmt.Sprintf("%s %d failed=%t begun=%t whole=%t", deployment, s.Status, s.Failed, !s.Began.IsZero(), s.Whole))
 }
 
 // What a gateway reports of its tries, others learn; what it cannot know of a
@@ -28,16 +28,16 @@ func TestWhatReportsSayOfDeployments(t *testing.T) {
 		report decision.Report
 		want   []string
 	}{
-		"it went well":       {decision.Report{Outcome: journal.OutcomeCompleted, Status: 200}, []string{"ptu 200 failed=false begun=true"}},
-		"it went well, says": {decision.Report{Outcome: journal.OutcomeCompleted, Deployment: "paygo"}, []string{"paygo 200 failed=false begun=true"}},
+		"it went well":       {decision.Report{Outcome: journal.OutcomeCompleted, Status: 200}, []string{"ptu 200 failed=false begun=true whole=true"}},
+		"it went well, says": {decision.Report{Outcome: journal.OutcomeCompleted, Deployment: "paygo"}, []string{"paygo 200 failed=false begun=true whole=true"}},
 		"one was full": {decision.Report{Outcome: journal.OutcomeCompleted, Status: 200, Deployment: "paygo", Attempts: []decision.ReportedAttempt{tried("ptu", 429, journal.OutcomeFailed)}},
-			[]string{"ptu 429 failed=false begun=true", "paygo 200 failed=false begun=true"}},
+			[]string{"ptu 429 failed=false begun=true whole=false", "paygo 200 failed=false begun=true whole=true"}},
 		"none connected": {decision.Report{Outcome: journal.OutcomeFailed, Deployment: "paygo", Attempts: []decision.ReportedAttempt{tried("ptu", 0, journal.OutcomeNotSent)}},
-			[]string{"ptu 0 failed=true begun=true", "paygo 0 failed=true begun=true"}},
+			[]string{"ptu 0 failed=true begun=true whole=false", "paygo 0 failed=true begun=true whole=false"}},
 		"one timed out": {decision.Report{Outcome: journal.OutcomeCompleted, Status: 200, Deployment: "paygo", Attempts: []decision.ReportedAttempt{tried("ptu", 0, journal.OutcomeAborted)}},
-			[]string{"ptu 0 failed=true begun=true", "paygo 200 failed=false begun=true"}},
-		"it broke off":                 {decision.Report{Outcome: journal.OutcomeFailed, Status: 200, TTFTMS: 9}, []string{"ptu 200 failed=true begun=true"}},
-		"the body was bad":             {decision.Report{Outcome: journal.OutcomeFailed, Status: 400}, []string{"ptu 400 failed=false begun=true"}},
+			[]string{"ptu 0 failed=true begun=true whole=false", "paygo 200 failed=false begun=true whole=true"}},
+		"it broke off":                 {decision.Report{Outcome: journal.OutcomeFailed, Status: 200, TTFTMS: 9}, []string{"ptu 200 failed=true begun=true whole=false"}},
+		"the body was bad":             {decision.Report{Outcome: journal.OutcomeFailed, Status: 400}, []string{"ptu 400 failed=false begun=true whole=false"}},
 		"the caller hung up":           {decision.Report{Outcome: journal.OutcomeAborted, Status: 200}, nil},
 		"it was not sent":              {decision.Report{Outcome: journal.OutcomeNotSent}, nil},
 		"a log says it, minutes later": {decision.Report{Outcome: journal.OutcomeFailed, Status: 500, Source: journal.SourceAccessLog}, nil},

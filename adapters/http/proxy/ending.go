@@ -29,6 +29,9 @@ func (p *passage) end(buf []byte, eof bool) {
 	case p.follow.Failed():
 		how, outcome = endFailed, journal.OutcomeFailed
 	}
+	if p.follow.Complete() {
+		p.p.Health.Learn(p.from.deployment.Name, health.Sign{Whole: true, Began: p.from.at})
+	}
 	p.settle(p.timed(outcome))
 	p.pass(p.follow.Release())
 	p.finish(buf, eof)
@@ -59,7 +62,9 @@ func (p *passage) broke(err error) {
 	case errors.Is(err, errStopping):
 		how = endStopped
 	case !ours(err):
-		p.p.Health.Learn(p.from.deployment.Name, health.Sign{Failed: true, Began: p.from.at})
+		// With its status, because each such answer began well, and a good beginning
+		// would otherwise end the row of failures that this one belongs to.
+		p.p.Health.Learn(p.from.deployment.Name, health.Sign{Status: p.from.resp.StatusCode, Failed: true, Began: p.from.at})
 		p.from.err = err
 		p.complain(p.from, outcomeBroken)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/signalbox-dev/signalbox/decision"
+	"github.com/signalbox-dev/signalbox/decision/health"
 	"github.com/signalbox-dev/signalbox/journal"
 	"github.com/signalbox-dev/signalbox/registry"
 )
@@ -353,4 +354,37 @@ func TestAnEarlyAnswer(t *testing.T) {
 		t.Errorf("%v %d %s", err, resp.StatusCode, body)
 	}
 	h.report()
+}
+
+// A deployment that begins each answer well and breaks each off goes out like one that
+// never answers, and answers that are read whole in between keep it in.
+func TestAnswersThatBreakOffTakeADeploymentOut(t *testing.T) {
+	for name, c := range map[string]struct {
+		answers string // b breaks off, w is whole
+		well    bool
+	}{
+		"three in a row":             {"bbb", false},
+		"two":                        {"bb", true},
+		"with whole ones in between": {"bbwbbwbb", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int64
+			board := health.NewBoard(time.Now)
+			h := build(t, []http.HandlerFunc{streams(func(s *stream) {
+				_ = s.word("x")
+				if c.answers[asked.Add(1)-1] == 'b' {
+					cut()
+				}
+				s.ends()
+			})}, func(h *house) { h.parts.Health = board })
+			for range c.answers {
+				h.post(chat, ask)
+				h.report()
+			}
+			until(t, "the last is over", func() bool { calls, _ := h.proxy.Stats(); return calls == 0 })
+			if board.Healthy("d1", time.Now()) != c.well {
+				t.Errorf("after %s: %+v", c.answers, board.States())
+			}
+		})
+	}
 }

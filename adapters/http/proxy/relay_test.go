@@ -400,7 +400,7 @@ func TestProviderBreaksOff(t *testing.T) {
 			if c.path == messages && (r.SeenInput == nil || r.SeenInput.Input != 7) {
 				t.Errorf("the prompt that the provider had counted is reported as %+v", r.SeenInput)
 			}
-			if got := h.health.String(); got != "d1 200, d1 0 failed" {
+			if got := h.health.String(); got != "d1 200, d1 200 failed" {
 				t.Errorf("learned %s", got)
 			}
 			h.settledOnce()

@@ -234,6 +234,9 @@ type signs struct {
 func (s *signs) Learn(deployment string, sign health.Sign) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if sign.Whole {
+		return // which only a real board has a use for
+	}
 	word := fmt.Sprint(deployment, " ", sign.Status)
 	if sign.Failed {
 		word += " failed"
