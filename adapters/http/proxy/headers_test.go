@@ -69,6 +69,24 @@ func TestHeadersToTheProvider(t *testing.T) {
 	}
 }
 
+// What goes out was read as JSON in UTF-8, and is sent as that, whatever the caller
+// calls it: a provider must not read another body than the one that was judged.
+func TestTheBodyGoesOutAsWhatItWasReadAs(t *testing.T) {
+	for _, sent := range [][]string{
+		{"application/json; charset=utf-7"}, {"application/json", "application/x-www-form-urlencoded"}, {"multipart/form-data; boundary=model"}, {"text/plain"}, {"application/json"}, nil,
+	} {
+		var got []string
+		h := build(t, []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) { got = r.Header["Content-Type"]; says(200, answerJSON)(w, r) }})
+		r := h.request(chat, ask)
+		r.Header["Content-Type"] = sent
+		_ = h.do(r)
+		h.report()
+		if len(got) != 1 || got[0] != "application/json" {
+			t.Errorf("%q arrived as %q", sent, got)
+		}
+	}
+}
+
 // Where each kind of provider wants its credential, and what its protocol wants.
 func TestCredentialsByProvider(t *testing.T) {
 	for _, c := range []struct {

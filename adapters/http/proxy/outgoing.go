@@ -38,6 +38,10 @@ func (c *call) outgoing(a *attempt, to door.Deployment, secret vault.Secret) (*h
 		a.sent.Store(true) // there is nothing to see leave
 		return req, nil
 	}
+	// It was read as JSON in UTF-8, which is what JSON is. Under another type or charset
+	// (UTF-7, in which quotes hide in letters) a server might read another body than the
+	// one that was judged, held for and redacted.
+	req.Header.Set("Content-Type", "application/json")
 	req.Body = newOutflow(parts, a)
 	// net/http asks for the body again only where it knows that nothing of the first
 	// one was processed: the connection was dead before a byte was on it, or the
