@@ -77,3 +77,21 @@ func TestWhatWasSeenOfADocument(t *testing.T) {
 }
 
 func len64(s string) int64 { return int64(len(s)) }
+
+// Figures that are all zero are of a server that does not count, and no figures.
+func TestNothingIsNoUsage(t *testing.T) {
+	for name, c := range map[string]struct {
+		asked follow.Asked
+		kind  string
+		text  string
+	}{
+		"a chat":       {chat, plainJSON, `{"choices":[{"message":{"content":"Hello"}}],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`},
+		"a stream":     {chat, sse, `data: {"choices":[{"delta":{"content":"Hello"},"finish_reason":"stop"}]}` + "\n\n" + `data: {"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}` + "\n\ndata: [DONE]\n\n"},
+		"a message":    {messages, plainJSON, `{"content":[{"type":"text","text":"Hello"}],"usage":{"input_tokens":0,"output_tokens":0}}`},
+		"an embedding": {embeddings, plainJSON, `{"data":[{"embedding":[1]}],"usage":{"prompt_tokens":0,"total_tokens":0}}`},
+	} {
+		if got := whole(c.asked, c.kind, c.text); got.settled.told || !got.settled.complete {
+			t.Errorf("%s: %+v", name, got.settled)
+		}
+	}
+}

@@ -75,6 +75,11 @@ func (a *Answer) Usage() (used journal.Tokens, tier string, ok bool) {
 		return used, "", false
 	}
 	used, tier, err := llm.Usage(a.asked.Dialect, beside(said, named))
+	if err == nil && used.Input == 0 && used.Output == 0 {
+		// No prompt is empty. A server that does not count fills the fields so, and what
+		// it did not count is unknown, not free.
+		return journal.Tokens{}, "", false
+	}
 	if err == nil && a.asked.Endpoint == llm.Responses && (a.form == events || s.state == over) {
 		used.Other = a.calls.of(used.Other)
 	}
@@ -132,6 +137,9 @@ func (a *Answer) soFar() (journal.Tokens, bool) {
 // have gone out, and all of it was written.
 func (a *Answer) unfinished() int64 {
 	s, e := &a.scan, &a.lines.event
+	if a.form == events && a.lines.field == unnamed && a.lines.length > len(a.lines.word) {
+		return int64(a.lines.length) // a line that no field begins: see beginValue
+	}
 	switch {
 	case a.form != events || e.data == 0 || e.doneMark():
 		return 0

@@ -41,7 +41,8 @@ const (
 	comment
 	dataField
 	eventField
-	otherField
+	otherField // known, and of no interest
+	strayField // nobody's
 )
 
 // fate is what becomes of an event.
@@ -129,6 +130,8 @@ func (a *Answer) part(b []byte) {
 		a.data(b)
 	case eventField:
 		l.named += copy(l.name[l.named:], b)
+	case strayField:
+		a.output += int64(len(b))
 	}
 }
 
@@ -156,8 +159,14 @@ func (a *Answer) beginValue() {
 		}
 	case "event":
 		l.field, l.named = eventField, 0
-	default:
+	case "id", "retry":
 		l.field = otherField
+	default:
+		// Clients of event streams drop it. But it is there to be read, such as a whole
+		// JSON document that a server calls a stream, and was written: like an event that
+		// cannot be read it has at most as many tokens as bytes.
+		l.field = strayField
+		a.output += int64(l.length)
 	}
 	l.space = true
 }

@@ -51,6 +51,9 @@ func TestWhatWasSeen(t *testing.T) {
 		{"Azure's first chunk", `data: {"choices":[],"prompt_filter_results":[{"content_filter_results":{"a":"b"}}]}` + "\n\n", 0},
 		{"a count that is higher", `data: {"choices":[{"delta":{"content":""}}],"usage":{"prompt_tokens":5,"completion_tokens":900}}` + "\n\n", 900},
 		{"an event that cannot be read", "data: {\"choices\":[{]\n\n", 14 + perAnswer},
+		{"a document that is called a stream", `{"a":"Hello"}` + "\n" + "Hello\n", 12 + 5 + perAnswer},
+		{"such a text, which broke off", "Hello, this is no event at all", 30 + perAnswer},
+		{"an event's own fields", "id: 7\nretry: 100\nevent: x\n: a comment\n\n", 0},
 		{"an event that broke off", `data: {"choices":[{"index":0,"delta":{"content":"Hel`, 3 + perAnswer},
 
 		{"messages: what is known of the prompt", opened, 1}, // which says so
