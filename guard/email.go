@@ -19,8 +19,11 @@ const KindEmail = "email"
 // differ it finds too much rather than too little: bob..x@example.com is no address
 // and is somebody's all the same. The whole is 254 bytes at most, as in SMTP.
 //
+// The @ is also found as machines write it into URLs and HTML and as keyboards of
+// East Asia have it: see spelled. Nobody means to hide an address by that.
+//
 // It does not find what is written so as not to look like an address (bob at
-// example.com, bob%40example.com, b&#111;b@…), quoted local parts ("bob"@…) nor
+// example.com, b&#111;b@…, letters without width), quoted local parts ("bob"@…) nor
 // addresses of machines (bob@[192.0.2.1], root@localhost). The table in email_test.go
 // says the rest.
 type Email struct{}
@@ -32,25 +35,53 @@ func (Email) Kinds() []string { return []string{KindEmail} }
 // address's longest, and never at a byte of the finding before, so that each byte
 // is looked at a bounded number of times whatever the text is made of.
 func (Email) Find(text string, found func(Finding)) {
+	signs := atSigns{text: text}
 	for from := 0; ; {
-		at := strings.IndexByte(text[from:], '@')
+		at, behind := signs.next(from)
 		if at < 0 {
 			return
 		}
-		at += from
-		end, own := domain(text, at+1)
+		end, own := domain(text, behind)
 		if end < 0 {
-			from = at + 1
+			from = behind
 			continue
 		}
 		start := local(text, from, at, own)
 		if start == at || end-start > addressMost {
-			from = at + 1
+			from = behind
 			continue
 		}
 		found(Finding{Kind: KindEmail, Start: start, End: end})
 		from = end
 	}
+}
+
+// spelled are the ways to write an @.
+var spelled = [...]string{"@", "%40", "&#64;", "\uff20"}
+
+// atSigns goes through a text from one @ to the next, however it is spelled. What is
+// known of each spelling is kept, so that the text is searched once for each.
+type atSigns struct {
+	text  string
+	known [len(spelled)]int // behind the next of each; before from: not known
+}
+
+// next is the first @ at or behind from: where it begins and ends; -1: there is none.
+func (s *atSigns) next(from int) (at, behind int) {
+	at = -1
+	for i, spelling := range spelled {
+		if s.known[i] < from+len(spelling) {
+			n := strings.Index(s.text[from:], spelling)
+			if n < 0 {
+				n = len(s.text) // and never looked for again
+			}
+			s.known[i] = from + n + len(spelling)
+		}
+		if begins := s.known[i] - len(spelling); begins < len(s.text) && (at < 0 || begins < at) {
+			at, behind = begins, s.known[i]
+		}
+	}
+	return at, behind
 }
 
 // addressMost is the longest address: RFC 5321's path of 256 without its brackets.
