@@ -48,6 +48,13 @@ func (s *Service) authenticate(c *Case) (Caller, error) {
 	return Caller{Key: key, Tenant: tenant, App: app}, nil
 }
 
+// Knows reports whether these headers hold a key that is good now. Whoever reads
+// bodies asks before it gives one room: anybody can send a key.
+func (s *Service) Knows(h Headers) bool {
+	key, problem := s.registry.Snapshot().Authenticate(s.hasher, credential(h), s.now())
+	return problem == registry.KeyOK && key.Kind == registry.KeyApp
+}
+
 // credential is the caller's key: the one that looks like ours, else the first
 // there is.
 func credential(h Headers) string {

@@ -39,7 +39,7 @@ func (b *box) newProxy(asked asked, memory proxy.Memory, tracer *tracing) *proxy
 	limits.Connect, limits.FirstByte = time.Duration(c.ConnectTimeout), time.Duration(c.FirstByteTimeout)
 	limits.Idle, limits.Write = time.Duration(c.IdleTimeout), time.Duration(c.CallerTimeout)
 	calls := proxy.New(limits, proxy.Parts{
-		Decider: asked, Settler: asked, Credentials: b.credentials, Health: b.health, Memory: memory,
+		Decider: asked, Settler: asked, Credentials: b.credentials, Health: b.health, Memory: memory, Keys: b.decisions,
 		Unspoken: http.HandlerFunc(doorhttp.NotFound), Observe: tracer.tries(proxy.NewMetrics(b.metrics)), Now: time.Now, Log: b.log,
 	})
 	inFlight := func(pick func() int) func() float64 { return func() float64 { return float64(pick()) } }

@@ -76,7 +76,10 @@ func TestTheBodyGoesOutAsWhatItWasReadAs(t *testing.T) {
 		{"application/json; charset=utf-7"}, {"application/json", "application/x-www-form-urlencoded"}, {"multipart/form-data; boundary=model"}, {"text/plain"}, {"application/json"}, nil,
 	} {
 		var got []string
-		h := build(t, []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) { got = r.Header["Content-Type"]; says(200, answerJSON)(w, r) }})
+		h := build(t, []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
+			got = r.Header["Content-Type"]
+			says(200, answerJSON)(w, r)
+		}})
 		r := h.request(chat, ask)
 		r.Header["Content-Type"] = sent
 		_ = h.do(r)

@@ -40,6 +40,11 @@ type Health interface {
 	Learn(deployment string, sign health.Sign)
 }
 
+// Keys knows whose key is good; *decision.Service in production.
+type Keys interface {
+	Knows(headers decision.Headers) bool
+}
+
 // Memory is what callers' bodies may take up, in bytes: a *semaphore.Weighted,
 // shared with whoever else reads bodies.
 type Memory interface {
@@ -54,6 +59,7 @@ type Parts struct {
 	Credentials Credentials
 	Health      Health // nil: nobody learns
 	Memory      Memory
+	Keys        Keys // nil: whoever has a key is given memory for their body
 	// Unspoken answers what is no call at all: no path that we know, and no key.
 	Unspoken http.Handler
 	Observe  Observer // nil: nobody watches

@@ -44,15 +44,16 @@ func (c *call) read() bool {
 }
 
 // readBody reads the caller's body once there is memory for it. A body that is too
-// long, or of somebody without a key, is not kept: the decision says what is wrong,
-// in the dialect, and writes it down.
+// long, or of somebody without a good key, is not kept: the decision says what is
+// wrong, in the dialect, and writes it down. Otherwise a hundred connections of
+// anybody's, each with a long body announced and none sent, held all the memory there is.
 func (c *call) readBody() (body []byte, complete, ok bool) {
 	if coding := c.r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		c.discard()
 		c.refuse(http.StatusBadRequest, string(decision.Malformed), "the body is encoded by content-encoding; send it as it is")
 		return nil, false, false
 	}
-	if !hasKey(c.r.Header) || c.r.ContentLength > c.p.limits.Body {
+	if !c.known() || c.r.ContentLength > c.p.limits.Body {
 		c.discard()
 		return nil, false, true
 	}
@@ -71,6 +72,15 @@ func (c *call) readBody() (body []byte, complete, ok bool) {
 	}
 	c.keep(int64(len(body)))
 	return body, true, true
+}
+
+// known reports whether the caller's key is worth memory.
+func (c *call) known() bool {
+	keys := decision.Headers{}
+	for _, name := range keyHeaders {
+		keys[strings.ToLower(name)] = c.r.Header.Get(name)
+	}
+	return hasKey(c.r.Header) && (c.p.Keys == nil || c.p.Keys.Knows(keys))
 }
 
 var errTooLong = errors.New("the body is too long")

@@ -364,3 +364,26 @@ func TestMemoryIsGivenBack(t *testing.T) {
 		h.report()
 	}
 }
+
+// nobodysKey knows no key.
+type nobodysKey struct{ asked decision.Headers }
+
+func (k *nobodysKey) Knows(h decision.Headers) bool { k.asked = h; return false }
+
+// A body of somebody whose key is not good takes no memory, however long it says it
+// will be and however slowly it comes; and the decision is told no other way.
+func TestNoMemoryForAKeyThatIsNotGood(t *testing.T) {
+	keys := &nobodysKey{}
+	h := build(t, nil, refusing, func(h *house) {
+		h.parts.Keys, h.parts.Memory = keys, semaphore.NewWeighted(1) // less than the body
+	})
+	if resp, body, err := h.post(chat, ask); err != nil || resp.StatusCode != 413 {
+		t.Errorf("%v %d %s", err, resp.StatusCode, body) // 401 of a decision that looks at keys
+	}
+	if q := h.decider.last(t); q.Body != nil || q.BodyComplete || q.Headers["authorization"] != "Bearer "+callerKey {
+		t.Errorf("asked %+v", q)
+	}
+	if keys.asked["authorization"] != "Bearer "+callerKey {
+		t.Errorf("was asked of %v", keys.asked)
+	}
+}
