@@ -85,11 +85,12 @@ func (l *line) watchPlateau(t *testing.T, pid int) (p plateau) {
 }
 
 // check holds what a stream costs, and that it does not cost more the longer it
-// lasts. The first half is the garbage collector's, which finds its pace in it.
+// lasts. The first half is the garbage collector's, which finds its pace in it, and
+// on a busy machine swings by a tenth afterwards; what is in use does not swing.
 func (p plateau) check(t *testing.T, before int64) {
 	t.Helper()
 	half := p.rss[len(p.rss)/2:]
-	if third, fourth := median(half[:len(half)/2]), median(half[len(half)/2:]); fourth > third+third/20 {
+	if third, fourth := median(half[:len(half)/2]), median(half[len(half)/2:]); fourth > third+third/5 {
 		t.Errorf("memory grew from %d to %d KiB while the same streams ran", third, fourth)
 	}
 	if p.heapLast > p.heapFirst+perPassed*streams {
