@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -87,4 +88,85 @@ func TestTheLogHoldsNothingAProviderWrote(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A call that can be read in two ways is not read at all, and one that is cut short is
+// nobody's: neither is decided, sent or paid for, and nothing behind it is taken for a
+// call of its own.
+func TestCallsThatCanBeReadInTwoWays(t *testing.T) {
+	const head = "POST " + chat + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + callerKey + "\r\n"
+	hidden := head + "Content-Length: 2\r\n\r\n{}"
+	for name, call := range map[string]string{
+		"two lengths":                head + "Content-Length: 2\r\nContent-Length: 4\r\n\r\n{}" + hidden,
+		"a length with a sign":       head + "Content-Length: +2\r\n\r\n{}" + hidden,
+		"chunks under another name":  head + "Transfer-Encoding: xchunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n" + hidden,
+		"chunks twice":               head + "Transfer-Encoding: chunked, identity\r\n\r\n2\r\n{}\r\n0\r\n\r\n" + hidden,
+		"a length that is no number": head + "Transfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n" + hidden,
+		"a space before the colon":   head + "Content-Length : 2\r\n\r\n{}" + hidden,
+		"a line that goes on":        head + "X-A: b\r\n\tX-Api-Key: c\r\nContent-Length: nothing\r\n\r\n" + hidden,
+		"cut short":                  head + "Content-Length: 50\r\n\r\n{}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := build(t, []http.HandlerFunc{func(http.ResponseWriter, *http.Request) { t.Error("it was sent") }})
+			conn, err := net.Dial("tcp", h.server.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := io.WriteString(conn, call); err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.(*net.TCPConn).CloseWrite()
+			answers, _ := io.ReadAll(conn)
+			if n := strings.Count(string(answers), "HTTP/1.1 "); n > 1 || n == 1 && !strings.HasPrefix(string(answers), "HTTP/1.1 4") && !strings.HasPrefix(string(answers), "HTTP/1.1 501") {
+				t.Errorf("answered %q", answers)
+			}
+			h.decider.mu.Lock()
+			defer h.decider.mu.Unlock()
+			if len(h.decider.asked) > 0 {
+				t.Errorf("was decided: %+v", h.decider.asked)
+			}
+		})
+	}
+}
+
+// A length and chunks at once are chunks (RFC 9112, 6.3), to us and to the provider.
+func TestALengthBesideChunks(t *testing.T) {
+	var got string
+	h := build(t, []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
+		all, _ := io.ReadAll(r.Body)
+		got = string(all)
+		says(200, answerJSON)(w, r)
+	}})
+	conn, err := net.Dial("tcp", h.server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "POST "+chat+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer "+callerKey+"\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n"+
+		fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(ask), ask))
+	if answers, _ := io.ReadAll(conn); strings.Count(string(answers), "HTTP/1.1 200") != 1 {
+		t.Errorf("answered %q", answers)
+	}
+	h.report()
+	if got != strings.Replace(ask, `"gpt"`, `"up-d1"`, 1) {
+		t.Errorf("sent %q", got)
+	}
+}
+
+// Keys in many places, two of them good, and in the query: none reaches the provider,
+// and what the query says has no say.
+func TestKeysEverywhere(t *testing.T) {
+	h := build(t, []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
+		if seen := fmt.Sprint(r.RequestURI, r.Header); strings.Contains(seen, "sbx_") || strings.Contains(seen, "dummy") {
+			t.Errorf("the provider was sent %s", seen)
+		}
+		says(200, answerJSON)(w, r)
+	}})
+	resp, body, err := h.post(chat+"?key="+callerKey+"&api-key="+callerKey+"&api-version=2024-10-21&beta=true&beta="+callerKey, ask,
+		"x-api-key", "sbx_another", "API-KEY", "dummy", "ocp-apim-subscription-key", "dummy", "X_Api_Key", callerKey, "Referer", "https://x/?k="+callerKey)
+	if err != nil || resp.StatusCode != 200 || strings.Contains(body+fmt.Sprint(resp.Header), "sbx_") {
+		t.Errorf("%v %d %v %s", err, resp.StatusCode, resp.Header, body)
+	}
+	h.report()
 }
