@@ -12,5 +12,6 @@
 // or not the caller was ever told.
 //
 // Start at provider.go, which takes a call through; chat.go, responses.go and
-// messages.go are a dialect each, and script.go is what gets written.
+// messages.go are a dialect each, script.go is what gets written, and search.go
+// what it looks for on the web.
 package upstream

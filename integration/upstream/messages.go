@@ -36,13 +36,16 @@ func (x *exchange) messages() error {
 	if ask.Thinking != nil && ask.Thinking.Type != "disabled" {
 		o.thinks = 24
 	}
-	m := &messageAnswer{exchange: x, script: x.steer.write(o)}
+	m := &messageAnswer{exchange: x, script: x.steer.write(o), searched: x.searches(ask.Tools, nil)}
 	x.bills(ask.tokens(), longCache(x.body))
 	if ask.Stream {
 		return x.stream(m.write, m.fault)
 	}
 	x.call.Usage.Reasoning = m.script.reasoning
 	x.call.Usage.Output = m.script.tokens()
+	if err := x.searchAll(m.searched); err != nil {
+		return err
+	}
 	return x.json(m.whole())
 }
 
@@ -111,7 +114,8 @@ func longCache(body []byte) bool {
 // messageAnswer is one message while it is written.
 type messageAnswer struct {
 	*exchange
-	script script
+	script   script
+	searched int64 // how often the web is searched
 }
 
 type message struct {
@@ -133,6 +137,7 @@ type messageUsage struct {
 	CacheCreation *cacheCreation `json:"cache_creation,omitempty"`
 	Output        int64          `json:"output_tokens"`
 	Details       *outputDetails `json:"output_tokens_details,omitempty"`
+	ServerTools   *serverToolUse `json:"server_tool_use,omitempty"`
 	ServiceTier   string         `json:"service_tier,omitempty"`
 	InferenceGeo  string         `json:"inference_geo,omitempty"`
 }
@@ -140,6 +145,11 @@ type messageUsage struct {
 type cacheCreation struct {
 	Short int64 `json:"ephemeral_5m_input_tokens"`
 	Long  int64 `json:"ephemeral_1h_input_tokens"`
+}
+
+type serverToolUse struct {
+	Searches int64 `json:"web_search_requests"`
+	Fetches  int64 `json:"web_fetch_requests"`
 }
 
 type outputDetails struct {
@@ -153,6 +163,9 @@ func messageUsageOf(t journal.Tokens, end bool) *messageUsage {
 		CacheRead: t.Cached, CacheWrite: t.CacheWrite + t.CacheWriteLong, Output: t.Output}
 	if t.Reasoning > 0 {
 		u.Details = &outputDetails{t.Reasoning}
+	}
+	if n := t.Other[webSearch]; n > 0 {
+		u.ServerTools = &serverToolUse{Searches: n}
 	}
 	if !end {
 		u.CacheCreation = &cacheCreation{t.CacheWrite, t.CacheWriteLong}
@@ -197,6 +210,9 @@ func (m *messageAnswer) whole() message {
 	if m.script.reasoning > 0 {
 		out.Content = append(out.Content, m.thinkingBlock(m.script.words(m.script.reasoning), signature))
 	}
+	for i := range m.searched {
+		out.Content = append(out.Content, m.searchBlock(i, block{"query": m.query(i)}), m.foundBlock(i))
+	}
 	for i, t := range m.script.calls {
 		input := json.RawMessage(t.arguments())
 		if !json.Valid(input) { // the limit cut it off
@@ -231,6 +247,12 @@ func (m *messageAnswer) write() error {
 			return err
 		}
 		index++
+	}
+	for i := range m.searched {
+		if err := m.writeSearch(index, i); err != nil {
+			return err
+		}
+		index += 2
 	}
 	for i := range m.script.calls {
 		if err := m.writeTool(index, i); err != nil {

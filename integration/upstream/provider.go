@@ -52,6 +52,8 @@ type exchange struct {
 	call  Call
 	body  []byte
 	pen   pen
+	// prompt is what the first reading cost, from the first search on.
+	prompt int64
 }
 
 // Why a call ends before its end.

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -106,5 +107,12 @@ func plus(a, b journal.Tokens) journal.Tokens {
 	a.CacheWriteLong += b.CacheWriteLong
 	a.Output += b.Output
 	a.Reasoning += b.Reasoning
+	if len(b.Other) > 0 {
+		sum := maps.Clone(b.Other) // whoever was given a sum keeps the one it was given
+		for name, n := range a.Other {
+			sum[name] += n
+		}
+		a.Other = sum
+	}
 	return a
 }

@@ -3,6 +3,8 @@ package upstream
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/signalbox-dev/signalbox/journal"
 )
@@ -27,6 +29,7 @@ type responsesAsk struct {
 		IncludeUsage       json.RawMessage `json:"include_usage"` // another endpoint's: refused
 		IncludeObfuscation *bool           `json:"include_obfuscation"`
 	} `json:"stream_options"`
+	Include   []string `json:"include"`
 	Reasoning struct {
 		Effort  *string `json:"effort"`
 		Summary *string `json:"summary"`
@@ -49,13 +52,16 @@ func (x *exchange) responses() error {
 		x.refuse(*bad("previous_response_id", "previous_response_not_found", "Previous response with id '%s' not found.", *ask.Previous))
 		return nil
 	}
-	a := &responseAnswer{exchange: x, ask: ask, script: x.steer.write(order{body: x.body, limit: said(ask.MaxOutput),
+	a := &responseAnswer{exchange: x, ask: ask, searched: x.searches(ask.Tools, ask.MaxToolCalls), script: x.steer.write(order{body: x.body, limit: said(ask.MaxOutput),
 		thinks: thinks(x.call.Model), tools: toolNames(ask.Tools), asked: lastUserText(ask.Input)})}
 	x.bills(3+before+count(ask.Instructions, ask.Input, ask.Tools), false)
 	if ask.Stream {
 		return x.stream(a.write, a.fault)
 	}
 	x.call.Usage.Reasoning, x.call.Usage.Output = a.script.reasoning, a.script.tokens()
+	if err := x.searchAll(a.searched); err != nil {
+		return err
+	}
 	a.remember()
 	if ask.Background { // it is generated, and billed, whether or not somebody asks for it later
 		return x.json(a.response("queued", nil))
@@ -121,6 +127,7 @@ type responseAnswer struct {
 	*exchange
 	ask      responsesAsk
 	script   script
+	searched int64 // how often the web is searched
 	sequence int64
 }
 
@@ -221,10 +228,13 @@ func (a *responseAnswer) response(status string, output []any) response {
 	return r
 }
 
-// items is the output: reasoning, then a message or tool calls.
+// items is the output: reasoning, searches, then a message or tool calls.
 func (a *responseAnswer) items() (out []any) {
 	if a.script.reasoning > 0 {
 		out = append(out, a.reasoningItem(a.summary()))
+	}
+	for i := range a.searched {
+		out = append(out, a.searchItem(i, "completed"))
 	}
 	for i, t := range a.script.calls {
 		out = append(out, a.callItem(i, a.status(), t.arguments()))
@@ -253,6 +263,9 @@ func (a *responseAnswer) reasoningItem(summary string) map[string]any {
 	if summary != "" {
 		item["summary"] = []any{summaryPart(summary)}
 	}
+	if slices.Contains(a.ask.Include, "reasoning.encrypted_content") { // for callers that store nothing here
+		item["encrypted_content"] = "gAAAAABn" + strings.Repeat("bm90IHJlYWw", 4)
+	}
 	return item
 }
 
@@ -280,6 +293,12 @@ func (a *responseAnswer) write() error {
 	index := 0
 	if a.script.reasoning > 0 {
 		if err := a.writeReasoning(); err != nil {
+			return err
+		}
+		index++
+	}
+	for i := range a.searched {
+		if err := a.writeSearch(index, i); err != nil {
 			return err
 		}
 		index++

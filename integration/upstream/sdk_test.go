@@ -1,6 +1,7 @@
 package upstream_test
 
 import (
+	"maps"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -200,7 +201,6 @@ func anthropicSteer(pairs []string) (options []aoption.RequestOption) {
 }
 
 func same(a, b journal.Tokens) bool {
-	a.Other, b.Other = nil, nil
-	return a.Input == b.Input && a.Cached == b.Cached && a.CacheWrite == b.CacheWrite && a.CacheWriteLong == b.CacheWriteLong &&
+	return maps.Equal(a.Other, b.Other) && a.Input == b.Input && a.Cached == b.Cached && a.CacheWrite == b.CacheWrite && a.CacheWriteLong == b.CacheWriteLong &&
 		a.Output == b.Output && a.Reasoning == b.Reasoning
 }

@@ -23,6 +23,7 @@ const (
 	HeaderCacheWrite = "x-upstream-cache-write" // this many tokens of the prompt were written to it
 	HeaderReasoning  = "x-upstream-reasoning"   // this many tokens of the output are reasoning
 	HeaderNoUsage    = "x-upstream-no-usage"    // 1: the answer does not say what was used
+	HeaderSearches   = "x-upstream-searches"    // search the web so often, where the body has the tool and allows it
 )
 
 // steer is what a test asked for.
@@ -32,6 +33,7 @@ type steer struct {
 	output, reasoning int64 // -1: as the body has it
 	cached            int64
 	cacheWrite        int64
+	searches          int64
 	delay, chunkDelay time.Duration
 	cut, fault        int // -1: not at all
 	noUsage           bool
@@ -43,7 +45,8 @@ func steerOf(h http.Header) steer {
 		status: int(number(h, HeaderStatus, 0)), retryAfter: h.Get(HeaderRetryAfter),
 		output: number(h, HeaderOutput, -1), reasoning: number(h, HeaderReasoning, -1),
 		cached: number(h, HeaderCached, 0), cacheWrite: number(h, HeaderCacheWrite, 0),
-		delay: duration(h, HeaderDelay), chunkDelay: duration(h, HeaderChunkDelay),
+		searches: number(h, HeaderSearches, 0),
+		delay:    duration(h, HeaderDelay), chunkDelay: duration(h, HeaderChunkDelay),
 		cut: int(number(h, HeaderCut, -1)), fault: int(number(h, HeaderErrorEvent, -1)),
 		noUsage: h.Get(HeaderNoUsage) == "1",
 	}
