@@ -15,6 +15,8 @@ type ask struct {
 	max   int // output limit; 0: Anthropic's must have one, OpenAI's has none
 	image bool
 	tools bool
+	web   bool // it may search the web
+	uses  int  // as often as this; 0: it does not say
 	more  map[string]any
 }
 
@@ -109,6 +111,12 @@ func (a *ask) responses() map[string]any {
 	if a.tools {
 		out["tools"] = []any{map[string]any{"type": "function", "name": "weather", "parameters": schema, "strict": false}}
 	}
+	if a.web {
+		out["tools"] = []any{map[string]any{"type": "web_search"}}
+	}
+	if a.uses > 0 {
+		out["max_tool_calls"] = a.uses
+	}
 	return out
 }
 
@@ -124,6 +132,13 @@ func (a *ask) messages() map[string]any {
 	}
 	if a.tools {
 		out["tools"] = []any{map[string]any{"name": "weather", "input_schema": schema}}
+	}
+	if a.web {
+		search := map[string]any{"type": "web_search_20250305", "name": "web_search"}
+		if a.uses > 0 {
+			search["max_uses"] = a.uses
+		}
+		out["tools"] = []any{search}
 	}
 	return out
 }

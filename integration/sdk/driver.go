@@ -43,6 +43,7 @@ type Got struct {
 	Chunks   int
 	Bare     int // chunks without choices
 	Names    []string
+	Searches []string // what the provider looked for on the web
 	Error    *Caught
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -49,6 +50,7 @@ type want struct {
 var (
 	generating = []string{"chat", "responses", "messages"}
 	everybody  = []string{"chat", "messages"}
+	searching  = []string{"responses", "messages"}
 )
 
 // playedBy reports whether an SDK has an operation.
@@ -92,6 +94,13 @@ func answered() []row {
 		{name: "tool by the SDK's own helper", ops: generating, how: "helper", ask: ask{text: "call:weather please", max: 200, tools: true},
 			want: want{finish: "tool_calls", also: calledTheTool}},
 		{name: "image", ops: generating, ask: ask{text: text, max: 200, image: true}, steer: short, want: want{finish: "stop", also: imageCounted}},
+		{name: "web search", ops: searching, ask: ask{model: "%-search", text: text, max: 200, web: true, uses: 3}, steer: searches(2), want: want{finish: "stop", also: searched(2)}},
+		{name: "web search, streamed", ops: searching, how: "stream", ask: ask{model: "%-search", text: text, max: 200, web: true, uses: 3}, steer: searches(5),
+			want: want{finish: "stop", also: searched(3)}},
+		{name: "web search by the SDK's own helper", ops: searching, how: "helper", ask: ask{model: "%-search", text: text, max: 200, web: true, uses: 3}, steer: searches(2),
+			want: want{finish: "stop", also: searched(2)}},
+		{name: "web search that is not made", ops: searching, ask: ask{model: "%-search", text: text, max: 200, web: true, uses: 3}, steer: short,
+			want: want{finish: "stop", also: searched(0)}},
 		{name: "embeddings", ops: []string{"embeddings"}, ask: ask{model: "embed"}, want: want{also: twoVectors}},
 
 		{name: "read from the prompt cache", ops: generating, ask: ask{text: strings.Repeat(text, 40), max: 200},
@@ -140,6 +149,11 @@ func failing() []row {
 		{name: "provider's connection breaks", ops: generating, how: "stream", ask: ask{text: "Hello", max: 2000},
 			steer: map[string]string{upstream.HeaderOutput: "40", upstream.HeaderCut: "12"}, want: want{broken: true}},
 	}
+}
+
+// searches has the provider search the web so often, if it may.
+func searches(n int) map[string]string {
+	return map[string]string{upstream.HeaderOutput: "12", upstream.HeaderSearches: strconv.Itoa(n)}
 }
 
 // finishOf is how an operation says why an answer ended.
@@ -213,6 +227,18 @@ func billed(part string, tokens int64) func(*testing.T, *play) {
 			if got[part] != tokens {
 				t.Errorf("the provider billed %+v, want %d %s", c.Usage, tokens, part)
 			}
+		}
+	}
+}
+
+// searched: the provider billed so many searches, and the SDK read what each was for.
+func searched(n int) func(*testing.T, *play) {
+	return func(t *testing.T, p *play) {
+		if len(p.got.Searches) != n || slices.Contains(p.got.Searches, "") {
+			t.Errorf("the application was told of the searches %q, want %d", p.got.Searches, n)
+		}
+		if got := p.calls[0].Usage.Other["web_search"]; got != int64(n) {
+			t.Errorf("the provider billed %d searches, want %d", got, n)
 		}
 	}
 }

@@ -126,6 +126,8 @@ func decided() []row {
 			want: want{finish: "length", also: providerSawLimit(40)}},
 		{name: "the default limit written", ops: []string{"chat", "responses"}, app: "defaults", ask: ask{text: text}, steer: long,
 			want: want{finish: "length", also: providerSawLimit(64)}},
+		{name: "the model's limit of searches written", ops: searching, ask: ask{model: "%-search", text: text, max: 100, web: true}, steer: searches(5),
+			want: want{finish: "stop", also: limitedTo(2)}},
 		{name: "redacted", ops: generating, app: "masked", ask: ask{text: "Write to bob@example.com", max: 100},
 			steer: map[string]string{upstream.HeaderOutput: "12"}, want: want{finish: "stop", also: withoutAddress}},
 		{name: "another deployment when one fails", ops: everybody, ask: ask{model: "flaky-*", text: text, max: 100},
@@ -180,6 +182,8 @@ func refused() []row {
 		{name: "residency", app: "narrow", ask: model("%-us"), want: want{refused: "residency", status: 403}},
 		{name: "unpriced", ops: []string{"chat"}, ask: more("web_search_options", map[string]any{"search_context_size": "low"}), want: want{refused: "unpriced", status: 403}},
 		{name: "unpriced", ops: []string{"messages"}, ask: more("tools", search), want: want{refused: "unpriced", status: 403}},
+		{name: "unpriced for want of a fee", ops: searching, ask: with(func(a *ask) { a.web, a.uses = true, 2 }),
+			want: want{refused: "unpriced", status: 403, also: namesTheTool}},
 		{name: "killed", app: "killed", ask: hello, want: want{refused: "killed", status: 403}},
 		{name: "model_unknown", ops: generating, ask: model("gpt-nine"), want: want{refused: "model_unknown", status: 404}},
 		{name: "path_unknown", ops: []string{"elsewhere"}, want: want{refused: "path_unknown", status: 404}},
@@ -191,6 +195,24 @@ func refused() []row {
 			want: want{refused: "budget_held", status: 429, attempts: 3, waits: true}},
 		{name: "concurrency, and free again when it is tried again", app: "wide", headers: session, before: true, released: true, ask: hello,
 			steer: map[string]string{upstream.HeaderOutput: "12"}, want: want{attempts: 2, atMost: 3, finish: "stop", waits: true}},
+	}
+}
+
+// limitedTo: the limit that the provider saw is the model's, and it kept to it.
+func limitedTo(most int) func(*testing.T, *play) {
+	return func(t *testing.T, p *play) {
+		field := map[string]string{"responses": "max_tool_calls", "messages": "max_uses"}[p.op]
+		if sent := p.calls[0].Body; !strings.Contains(sent, fmt.Sprintf("%q:%d", field, most)) {
+			t.Errorf("the provider saw %s, want %s of %d in it", sent, field, most)
+		}
+		searched(most)(t, p)
+	}
+}
+
+// namesTheTool: whoever reads the exception knows what is missing, and where.
+func namesTheTool(t *testing.T, p *play) {
+	if said := p.got.Error.Message; !strings.Contains(said, "has no fee for the tool web_search") || !strings.Contains(said, "tools: {web_search:") {
+		t.Errorf("the exception says %q", said)
 	}
 }
 

@@ -3,6 +3,8 @@ package sdk_test
 import (
 	"fmt"
 	"strings"
+
+	"github.com/signalbox-dev/signalbox/journal"
 )
 
 // world is the registry of the table: an app for each thing that can be wrong, and
@@ -51,16 +53,19 @@ func places() (models, deployments, prices string) {
 	model := func(name, dialect, more string) {
 		fmt.Fprintf(&m, "  - {name: %s, dialect: %s, context: 128000, tokenizer: o200k_base, %s}\n", name, dialect, more)
 	}
-	deployment := func(name, provider, model, upstream, more string) {
+	priced := func(name, provider, model, upstream, more, fees string) {
 		fmt.Fprintf(&d, "  - {name: %s, provider: %s, model: %s, upstream_model: %s, %s}\n", name, provider, model, upstream, more)
-		fmt.Fprintf(&p, "  - {deployment: %s, from: 2024-01-01T00:00:00Z, input: \"2.50\", cached_input: \"1.25\", cache_write: \"3.125\", cache_write_long: \"5.00\", output: \"10.00\"}\n", name)
+		fmt.Fprintf(&p, "  - {deployment: %s, from: 2024-01-01T00:00:00Z, input: \"2.50\", cached_input: \"1.25\", cache_write: \"3.125\", cache_write_long: \"5.00\", output: \"10.00\"%s}\n", name, fees)
 	}
+	deployment := func(name, provider, model, upstream, more string) { priced(name, provider, model, upstream, more, "") }
 	const usual, paygo = "max_output: 4096, default_max_output: 1024, output_limit: max_tokens", "kind: paygo, region: eu"
 	for family, dialect := range map[string]string{"gpt": "openai", "claude": "anthropic"} {
 		model(family, dialect, usual)
 		deployment(family+"-one", dialect, family, family+"-upstream", paygo)
 		model(family+"-short", dialect, "max_output: 40, output_limit: max_tokens")
 		deployment(family+"-short", dialect, family+"-short", family+"-upstream", paygo)
+		model(family+"-search", dialect, usual+", default_max_tool_calls: 2")
+		priced(family+"-search", dialect, family+"-search", family+"-upstream", paygo, ", tools: {web_search: \"0.01\"}")
 		model(family+"-us", dialect, usual)
 		deployment(family+"-us", dialect, family+"-us", family+"-upstream", "kind: paygo, region: us")
 		model(family+"-secret", dialect, usual)
@@ -90,6 +95,13 @@ func places() (models, deployments, prices string) {
 		fmt.Fprintf(&d, "  - {name: ptu-%s, provider: %s, model: ptu-%[1]s, upstream_model: ptu, kind: provisioned, region: eu, hourly_usd: \"98.00\", capacity: {unit: tokens, amount: \"500\", window: {rolling: 2h}}}\n", name, player.sdk)
 	}
 	return m.String(), d.String(), p.String()
+}
+
+// costs is what tokens and searches are charged at the prices of this world, which
+// are all whole nano-dollars.
+func costs(t journal.Tokens) int64 {
+	plain := t.Input - t.Cached - t.CacheWrite - t.CacheWriteLong
+	return 2_500*plain + 1_250*t.Cached + 3_125*t.CacheWrite + 5_000*t.CacheWriteLong + 10_000*t.Output + 10_000_000*t.Other["web_search"]
 }
 
 // rules are the operators' own policy in this world.

@@ -58,7 +58,8 @@ func (p *play) usageRows(usage map[string][]usageRow) (rows []usageRow) {
 	return rows
 }
 
-// judgeRows compares the rows of a play with the provider's bill for it. What
+// judgeRows compares the rows of a play with the provider's bill for it, use by use
+// of its tools too, and what was charged with what that costs to the last digit. What
 // broke off is charged by what was seen of it, which is never under the bill and
 // here far from what was held.
 func (p *play) judgeRows(t *testing.T, rows []usageRow) (billed journal.Tokens) {
@@ -78,6 +79,9 @@ func (p *play) judgeRows(t *testing.T, rows []usageRow) (billed journal.Tokens) 
 		if c.Completed {
 			if fmt.Sprint(row.tokens) != fmt.Sprint(c.Usage) {
 				t.Errorf("%s: ClickHouse has %+v, and the provider billed %+v", name, row.tokens, c.Usage)
+			}
+			if want := costs(c.Usage); row.charged != want {
+				t.Errorf("%s: %d nano-USD were charged, want %d for %+v", name, row.charged, want, c.Usage)
 			}
 			billed = plus(billed, c.Usage)
 			continue
@@ -126,7 +130,7 @@ func queryUsage(t *testing.T, box *rig.Box) (map[string][]usageRow, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	rows, err := box.SQL(ctx, `SELECT decision_id, attempt, outcome, input_tokens, cached_input_tokens, cache_write_tokens, cache_write_long_tokens,
-		output_tokens, reasoning_tokens, charged_nano_usd FROM usage ORDER BY at, decision_id, attempt`)
+		output_tokens, reasoning_tokens, other, charged_nano_usd FROM usage ORDER BY at, decision_id, attempt`)
 	if err != nil {
 		return nil, err
 	}
@@ -147,9 +151,31 @@ func queryUsage(t *testing.T, box *rig.Box) (map[string][]usageRow, error) {
 		}
 		usage[id] = append(usage[id], usageRow{outcome: fmt.Sprint(r["outcome"]), charged: n("charged_nano_usd"), tokens: journal.Tokens{
 			Input: n("input_tokens"), Cached: n("cached_input_tokens"), CacheWrite: n("cache_write_tokens"),
-			CacheWriteLong: n("cache_write_long_tokens"), Output: n("output_tokens"), Reasoning: n("reasoning_tokens")}})
+			CacheWriteLong: n("cache_write_long_tokens"), Output: n("output_tokens"), Reasoning: n("reasoning_tokens"), Other: otherOf(t, r["other"])}})
 	}
 	return usage, nil
+}
+
+// otherOf is what was used besides tokens. ClickHouse writes its numbers as strings
+// or not, by its settings.
+func otherOf(t *testing.T, column any) map[string]int64 {
+	t.Helper()
+	said, ok := column.(map[string]any)
+	if !ok {
+		t.Fatalf("other is %v", column)
+	}
+	var other map[string]int64
+	for name, v := range said {
+		n, err := strconv.ParseInt(fmt.Sprint(v), 10, 64)
+		if err != nil {
+			t.Fatalf("other: %v", err)
+		}
+		if other == nil {
+			other = map[string]int64{}
+		}
+		other[name] = n
+	}
+	return other
 }
 
 // balanced: what the budget of everybody has spent is what the rows say was
@@ -203,6 +229,13 @@ func plus(a, b journal.Tokens) journal.Tokens {
 	a.CacheWriteLong += b.CacheWriteLong
 	a.Output += b.Output
 	a.Reasoning += b.Reasoning
+	other := map[string]int64{}
+	for _, part := range []map[string]int64{a.Other, b.Other} {
+		for name, n := range part {
+			other[name] += n
+		}
+	}
+	a.Other = other
 	return a
 }
 

@@ -31,6 +31,7 @@ class Got {
   chunks = 0;
   bare = 0;
   names = [];
+  searches = [];
 
   constructor(task) {
     this.id = task.id;
@@ -100,6 +101,7 @@ async function responses(c, { params, how }, got) {
   got.usage = whole.usage;
   for (const item of whole.output) {
     if (item.type === 'function_call') got.call(item.name, JSON.parse(item.arguments));
+    if (item.type === 'web_search_call') got.searches.push(item.action.queries.join(' '));
   }
 }
 
@@ -137,6 +139,7 @@ async function messages(c, { params, how }, got) {
     if (block.type === 'text') got.text += block.text;
     if (block.type === 'thinking') got.thinking += block.thinking;
     if (block.type === 'tool_use') got.call(block.name, block.input);
+    if (block.type === 'server_tool_use') got.searches.push(block.input.query);
   }
 }
 
@@ -156,7 +159,10 @@ async function messageEvents(stream, got) {
       for (const [name, value] of Object.entries(event.usage)) if (value !== null) got.usage[name] = value;
     }
   }
-  for (const block of blocks) if (block.type === 'tool_use') got.call(block.name, JSON.parse(block.json || '{}'));
+  for (const block of blocks) {
+    if (block.type === 'tool_use') got.call(block.name, JSON.parse(block.json || '{}'));
+    if (block.type === 'server_tool_use') got.searches.push(JSON.parse(block.json).query);
+  }
 }
 
 async function count_tokens(c, { params }, got) {

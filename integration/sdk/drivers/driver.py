@@ -39,7 +39,7 @@ class Got:
     def __init__(self, task):
         self.id = task["id"]
         self.text, self.thinking, self.finish, self.usage = "", "", "", None
-        self.calls, self.chunks, self.bare, self.names = [], 0, 0, []
+        self.calls, self.chunks, self.bare, self.names, self.searches = [], 0, 0, [], []
 
     def part(self, text):
         """One piece of a stream's text; the first is told at once."""
@@ -57,6 +57,7 @@ class Got:
         return {
             "id": self.id, "ok": True, "text": self.text, "thinking": self.thinking, "finish": self.finish or "",
             "usage": usage, "tool_calls": self.calls, "chunks": self.chunks, "bare": self.bare, "names": self.names,
+            "searches": self.searches,
         }
 
 
@@ -110,6 +111,8 @@ def responses(c, task, got):
     for item in whole.output:
         if item.type == "function_call":
             got.call(item.name, json.loads(item.arguments))
+        if item.type == "web_search_call":
+            got.searches.append(" ".join(item.action.queries))
 
 
 def response_events(stream, got):
@@ -147,6 +150,8 @@ def messages(c, task, got):
         got.thinking += block.thinking if block.type == "thinking" else ""
         if block.type == "tool_use":
             got.call(block.name, block.input)
+        if block.type == "server_tool_use":
+            got.searches.append(block.input["query"])
 
 
 def message_events(stream, got):
@@ -169,6 +174,8 @@ def message_events(stream, got):
     for block, arguments in blocks.values():
         if block.type == "tool_use":
             got.call(block.name, json.loads(arguments or "{}"))
+        if block.type == "server_tool_use":
+            got.searches.append(json.loads(arguments)["query"])
 
 
 def count_tokens(c, task, got):

@@ -89,6 +89,10 @@ func (g *got) message(whole *anthropic.Message) {
 			g.Thinking += block.Thinking
 		case anthropic.ToolUseBlock:
 			g.call(block.Name, string(block.Input))
+		case anthropic.ServerToolUseBlock:
+			asked, _ := block.Input.(map[string]any)
+			query, _ := asked["query"].(string)
+			g.Searches = append(g.Searches, query)
 		}
 	}
 }

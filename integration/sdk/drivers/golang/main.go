@@ -42,6 +42,7 @@ type got struct {
 	Chunks   int             `json:"chunks"`
 	Bare     int             `json:"bare"`
 	Names    []string        `json:"names"`
+	Searches []string        `json:"searches"`
 	Error    *caught         `json:"error,omitempty"`
 
 	out *lines

@@ -147,6 +147,9 @@ func (g *got) response(whole *responses.Response) {
 		if item.Type == "function_call" {
 			g.call(item.Name, item.Arguments.OfString)
 		}
+		if item.Type == "web_search_call" {
+			g.Searches = append(g.Searches, strings.Join(item.AsWebSearchCall().Action.AsSearch().Queries, " "))
+		}
 	}
 }
 
