@@ -2,11 +2,14 @@ package decision_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
+	"testing/synctest"
 
 	"pgregory.net/rapid"
 
 	"github.com/signalbox-dev/signalbox/decision"
+	"github.com/signalbox-dev/signalbox/journal"
 )
 
 // The facts are written as the library would write them: they are the input
@@ -38,6 +41,26 @@ func TestFactsAreWrittenAsTheLibraryWould(t *testing.T) {
 		}
 		if got := f.JSON(); string(got) != string(want) {
 			t.Fatalf("got  %s\nwant %s", got, want)
+		}
+	})
+}
+
+// What is pasted into a path stays out of everything we write down.
+func TestAKeyInThePathIsNotWrittenDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t, story{})
+		for path, want := range map[string]string{
+			"/v1/sbx_0123456789abcdef/chat/completions": "/v1/sbx_…/chat/completions",
+			"/sbx_a/sbx_b":       "/sbx_…/sbx_…",
+			"/v1/x?key=sbx_abcd": "/v1/x",
+			"/sbx_":              "/sbx_…",
+		} {
+			st.decide(t, question{Key: "helpdesk", Method: "POST", Path: path})
+			all := st.entries(t, journal.TopicDecisions)
+			d := all[len(all)-1].Event.(journal.Decided)
+			if d.Path != want || len(d.Reasons) != 1 || !strings.Contains(d.Reasons[0].Message, " "+want+" ") {
+				t.Errorf("%s: written as %s, %+v", path, d.Path, d.Reasons)
+			}
 		}
 	})
 }

@@ -184,10 +184,23 @@ func (s *Service) facts(c *Case, sub *Subject) Facts {
 	}
 }
 
-// withoutQuery leaves out what nobody should log.
+// withoutQuery leaves out of a path what nobody should log: the query, and a key
+// that somebody pasted into the path.
 func withoutQuery(path string) string {
 	path, _, _ = strings.Cut(path, "?")
-	return path
+	for from := 0; ; {
+		i := strings.Index(path[from:], keyPrefix)
+		if i < 0 {
+			return path
+		}
+		begin := from + i + len(keyPrefix)
+		end := begin
+		for end < len(path) && path[end] != '/' {
+			end++
+		}
+		path = path[:begin] + "…" + path[end:]
+		from = begin
+	}
 }
 
 // sizeBand says how large a prompt is without saying exactly, so that verdicts
