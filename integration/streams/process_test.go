@@ -119,7 +119,7 @@ func (l *line) profile(t *testing.T, name string) (string, error) {
 
 // stray is how many goroutines come and go by the process's own clocks, such as a
 // connection to the analytics engine. What callers leave behind is one for each.
-const stray = 4
+const stray = 2
 
 // quiet waits until no connection is left that nobody uses, and gives how many
 // goroutines there are then: the fewest that are seen for some seconds.
