@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -66,11 +67,12 @@ func New(c Config) (*Box, error) {
 		if *addr != "" {
 			continue
 		}
-		free, err := FreePort()
+		free, err := listenFree()
 		if err != nil {
 			return nil, err
 		}
-		*addr = free
+		defer free.Close() // not before all are chosen, so that no two are the same
+		*addr = free.Addr().String()
 	}
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, err
@@ -142,12 +144,24 @@ func (c *Config) operators() string {
 
 // FreePort is a loopback address that nobody listens on.
 func FreePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := listenFree()
 	if err != nil {
 		return "", err
 	}
 	defer l.Close()
 	return l.Addr().String(), nil
+}
+
+// listenFree takes a port below those that the kernel gives to outgoing connections:
+// behind thousands of streams, one of them had taken a port that was found free, before
+// the process could listen there.
+func listenFree() (l net.Listener, err error) {
+	for range 100 {
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))); err == nil {
+			return l, nil
+		}
+	}
+	return nil, fmt.Errorf("find a free port: %w", err)
 }
 
 // Start runs the binary and waits until it can decide.
