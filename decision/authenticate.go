@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/signalbox-dev/signalbox/registry"
@@ -17,7 +18,13 @@ type Caller struct {
 // one, so the value that starts like ours wins wherever it stands.
 var keyHeaders = [...]string{"authorization", "x-api-key", "api-key", "ocp-apim-subscription-key"}
 
-const keyPrefix = "sbx_"
+// KeyHeaders are those in which a caller's key is looked for, names in lower case.
+// Whoever sends a call on takes all of them out: what we read as a key must never
+// reach a provider.
+func KeyHeaders() []string { return slices.Clone(keyHeaders[:]) }
+
+// KeyPrefix begins every caller's key.
+const KeyPrefix = "sbx_"
 
 // authenticate finds the caller's key and whose it is.
 func (s *Service) authenticate(c *Case) (Caller, error) {
@@ -26,7 +33,7 @@ func (s *Service) authenticate(c *Case) (Caller, error) {
 	switch problem {
 	case registry.KeyOK:
 	case registry.KeyMissing:
-		return Caller{}, refuse(KeyMissing, "no key: send it as Authorization: Bearer %s…, x-api-key or api-key", keyPrefix)
+		return Caller{}, refuse(KeyMissing, "no key: send it as Authorization: Bearer %s…, x-api-key or api-key", KeyPrefix)
 	case registry.KeyRevoked:
 		return Caller{}, refuse(KeyRevoked, "this key was revoked on %s", key.RevokedAt.UTC().Format("2006-01-02"))
 	case registry.KeyExpired:
@@ -64,7 +71,7 @@ func credential(h Headers) string {
 		if name == "authorization" {
 			value = bearer(value)
 		}
-		if strings.HasPrefix(value, keyPrefix) {
+		if strings.HasPrefix(value, KeyPrefix) {
 			return value
 		}
 		if first == "" {

@@ -189,11 +189,11 @@ func (s *Service) facts(c *Case, sub *Subject) Facts {
 func withoutQuery(path string) string {
 	path, _, _ = strings.Cut(path, "?")
 	for from := 0; ; {
-		i := strings.Index(path[from:], keyPrefix)
+		i := strings.Index(path[from:], KeyPrefix)
 		if i < 0 {
 			return path
 		}
-		begin := from + i + len(keyPrefix)
+		begin := from + i + len(KeyPrefix)
 		end := begin
 		for end < len(path) && path[end] != '/' {
 			end++

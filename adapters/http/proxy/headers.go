@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/signalbox-dev/signalbox/decision"
 	"github.com/signalbox-dev/signalbox/decision/llm"
 	"github.com/signalbox-dev/signalbox/registry"
 	"github.com/signalbox-dev/signalbox/vault"
@@ -12,7 +13,14 @@ import (
 
 // keyHeaders are where callers put their key. None of them reaches a provider,
 // whatever stands in it: a coding agent's dummy is none of the provider's business.
-var keyHeaders = []string{"Authorization", "X-Api-Key", "Api-Key", "Ocp-Apim-Subscription-Key"}
+var keyHeaders = canonical(decision.KeyHeaders())
+
+func canonical(names []string) []string {
+	for i, name := range names {
+		names[i] = http.CanonicalHeaderKey(name)
+	}
+	return names
+}
 
 // hopHeaders are about one connection (RFC 9110, 7.6.1), beside those that
 // Connection names.
@@ -43,9 +51,6 @@ var notToCaller = slices.Concat(hopHeaders, []string{
 
 var notToCallerPrefixes = []string{"X-Ratelimit-", "Anthropic-Ratelimit-", "X-Signalbox-", "X-Ms-", "X-Envoy-", "Access-Control-"}
 
-// keyPrefix begins every key of ours.
-const keyPrefix = "sbx_"
-
 const (
 	headerAnthropicVersion = "Anthropic-Version"
 	anthropicVersion       = "2023-06-01" // the one there is, for callers who are no SDK
@@ -72,7 +77,7 @@ func firstValues(h http.Header) map[string]string {
 func toProvider(from http.Header) http.Header {
 	to := make(http.Header, len(from)+4)
 	for name, values := range from {
-		if !named(name, notToProvider, notToProviderPrefixes) && !byConnection(from, name) && !holds(values, keyPrefix) {
+		if !named(name, notToProvider, notToProviderPrefixes) && !byConnection(from, name) && !holds(values, decision.KeyPrefix) {
 			to[name] = values
 		}
 	}
