@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/signalbox-dev/signalbox/adapters/door"
 	"github.com/signalbox-dev/signalbox/decision"
 	"github.com/signalbox-dev/signalbox/decision/llm"
 	"github.com/signalbox-dev/signalbox/registry"
@@ -22,34 +23,11 @@ func canonical(names []string) []string {
 	return names
 }
 
-// hopHeaders are about one connection (RFC 9110, 7.6.1), beside those that
-// Connection names.
-var hopHeaders = []string{
-	"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
-	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
-}
+// notToProvider is what we say ourselves, beside what no provider may learn.
+var notToProvider = []string{"host", "content-length", "content-encoding", "accept-encoding", "expect"}
 
-// notToProvider is what a provider must not learn, or what we say ourselves: who
-// the caller is, where they are, whose account they think they use.
-var notToProvider = slices.Concat(hopHeaders, keyHeaders, []string{
-	"Cookie", "Openai-Organization", "Openai-Project",
-	"Forwarded", "Via", "X-Real-Ip", "True-Client-Ip",
-	"Host", "Content-Length", "Content-Encoding", "Accept-Encoding", "Expect",
-})
-
-var notToProviderPrefixes = []string{"X-Signalbox-", "X-Forwarded-"}
-
-// notToCaller is what callers must not learn: the account with the provider, its
-// rates, which are shared by all callers and known to us as health, and what it
-// runs on. Www-Authenticate would ask for the provider's credential, and Location
-// would send the caller, with their key, to the provider.
-var notToCaller = slices.Concat(hopHeaders, []string{
-	"Set-Cookie", "Www-Authenticate", "Location", "Content-Length", "Date",
-	"Openai-Organization", "Openai-Project", "Anthropic-Organization-Id",
-	"Server", "Via", "X-Powered-By", "Alt-Svc", "Strict-Transport-Security", "Nel", "Report-To", "Cf-Ray", "Cf-Cache-Status",
-})
-
-var notToCallerPrefixes = []string{"X-Ratelimit-", "Anthropic-Ratelimit-", "X-Signalbox-", "X-Ms-", "X-Envoy-", "Access-Control-"}
+// notToCaller is of the provider's message, and not of ours.
+var notToCaller = []string{"content-length", "date"}
 
 const (
 	headerAnthropicVersion = "Anthropic-Version"
@@ -77,9 +55,11 @@ func firstValues(h http.Header) map[string]string {
 func toProvider(from http.Header) http.Header {
 	to := make(http.Header, len(from)+4)
 	for name, values := range from {
-		if !named(name, notToProvider, notToProviderPrefixes) && !byConnection(from, name) && !holds(values, decision.KeyPrefix) {
-			to[name] = values
+		lower := strings.ToLower(name)
+		if door.IsHop(lower) || door.HiddenFromProvider(lower) || slices.Contains(notToProvider, lower) || byConnection(from, name) || holds(values, decision.KeyPrefix) {
+			continue
 		}
+		to[name] = values
 	}
 	return to
 }
@@ -113,15 +93,12 @@ func dress(h http.Header, dialect llm.Dialect, p *registry.Provider, secret vaul
 // is there.
 func toCaller(to, from http.Header, secret string) {
 	for name, values := range from {
-		if named(name, notToCaller, notToCallerPrefixes) || byConnection(from, name) || holds(values, secret) {
+		lower := strings.ToLower(name)
+		if door.IsHop(lower) || door.HiddenFromCaller(lower) || slices.Contains(notToCaller, lower) || byConnection(from, name) || holds(values, secret) {
 			continue
 		}
 		to[name] = values
 	}
-}
-
-func named(name string, exact, prefixes []string) bool {
-	return slices.Contains(exact, name) || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 }
 
 // byConnection reports whether a header is about the connection because

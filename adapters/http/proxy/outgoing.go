@@ -3,7 +3,6 @@ package proxy
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -52,31 +51,16 @@ func (c *call) outgoing(a *attempt, to door.Deployment, secret vault.Secret) (*h
 
 // parts are the body in pieces, because a copy for each try would cost its size.
 func (c *call) parts(d *registry.Deployment) ([][]byte, error) {
-	body, span := c.body, c.plan.ModelSpan
-	if len(body) == 0 {
+	edit, err := door.ModelEdit(d, c.route.Endpoint, c.body, c.plan.ModelSpan)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(c.body) == 0:
 		return nil, nil
+	case edit.Text == nil:
+		return [][]byte{c.body}, nil
 	}
-	if span == [2]int{} && (d.ProviderRef == nil || door.PathNamesModel(d.ProviderRef, c.route.Endpoint)) {
-		return [][]byte{body}, nil
-	}
-	var quoted bytes.Buffer
-	e := json.NewEncoder(&quoted)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(d.UpstreamModel); err != nil {
-		return nil, fmt.Errorf("write the model's name: %w", err)
-	}
-	name := bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))
-	if span != [2]int{} {
-		if span[0] < 0 || span[1] < span[0] || span[1] > len(body) {
-			return nil, fmt.Errorf("the model stands at %v of a body of %d bytes", span, len(body))
-		}
-		return [][]byte{body[:span[0]], name[1 : len(name)-1], body[span[1]:]}, nil
-	}
-	// The caller's path named the model, as Azure's do, and this provider's does
-	// not. The body is an object with something in it: the decision has read it.
-	at := bytes.IndexByte(body, '{') + 1
-	field := append(append([]byte(`"model":`), name...), ',')
-	return [][]byte{body[:at], field, body[at:]}, nil
+	return [][]byte{c.body[:edit.At[0]], edit.Text, c.body[edit.At[1]:]}, nil
 }
 
 // withBeta is the provider's path with the one thing that is kept of the caller's
