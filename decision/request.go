@@ -10,6 +10,9 @@ type Request struct {
 	Headers      Headers
 	Body         []byte
 	BodyComplete bool
+	// Fixed says that the gateway sends the body on byte for byte: nothing in it may be
+	// changed, so the call is judged and held as it stands, or refused.
+	Fixed bool
 }
 
 // Headers are the caller's, names in lower case; of a repeated header, the first.
