@@ -32,7 +32,7 @@ func open(t *testing.T, h adaptertest.House) adaptertest.Door {
 func dial(t *testing.T, h adaptertest.House) *grpc.ClientConn {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	server := grpc.NewServer(grpcdoor.Options(nil, 0, log)...)
+	server := grpc.NewServer(grpcdoor.Options(nil, 0, 0, log)...)
 	grpcdoor.New(grpcdoor.Config{Decider: h.Decider, Settler: h.Settler, Guard: h.Guard, Log: log}).Register(server)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"math"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -14,8 +13,6 @@ import (
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 
@@ -40,7 +37,14 @@ type Config struct {
 	Settler Settler
 	Guard   door.Guard
 	Body    int64 // the largest body judged, in bytes; 0: door.DefaultBody
+	Streams int   // calls at once on one connection; 0: maxStreams
+	Beside  []Service
 	Log     *slog.Logger
+}
+
+// Service is another service on the same server, such as Envoy's.
+type Service interface {
+	Register(s grpc.ServiceRegistrar)
 }
 
 // Decisions is signalbox.decision.v1.Decisions.
@@ -62,38 +66,26 @@ func (d *Decisions) Register(s *grpc.Server) *health.Server {
 	return h
 }
 
-// NewServer makes a server with bounds that offers the service, each of whose
-// services is healthy under its own name. Serving, stopping and saying so to who
-// asks for health are the caller's.
-func NewServer(c Config, tls door.TLS) (*grpc.Server, *health.Server, error) {
-	config, err := tls.Config()
-	if err != nil {
-		return nil, nil, err
-	}
-	server := grpc.NewServer(Options(config, c.Body, c.Log)...)
-	h := New(c).Register(server)
-	for service := range server.GetServiceInfo() {
-		h.SetServingStatus(service, healthv1.HealthCheckResponse_SERVING)
-	}
-	return server, h, nil
-}
-
-// maxStreams bounds the calls of one connection. Gateways use few connections
-// and many calls; what is above waits in the gateway.
+// maxStreams bounds the calls of one connection where nothing is configured. What is
+// above waits in the gateway.
 const maxStreams = 1024
 
 // Options are a server's bounds. config may be nil: no TLS.
-func Options(config *tls.Config, body int64, log *slog.Logger) []grpc.ServerOption {
+func Options(config *tls.Config, body int64, streams int, log *slog.Logger) []grpc.ServerOption {
 	if body <= 0 {
 		body = door.DefaultBody
 	}
+	if streams <= 0 {
+		streams = maxStreams
+	}
 	opts := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(int(min(door.EnvelopeBound(body), math.MaxInt32))),
-		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxConcurrentStreams(uint32(min(streams, math.MaxInt32))),
 		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 60 * time.Second, Timeout: 20 * time.Second}),
 		grpc.ChainUnaryInterceptor(recovered(log)),
+		grpc.ChainStreamInterceptor(recoveredStream(log)),
 	}
 	if config != nil {
 		opts = append(opts, grpc.Creds(credentials.NewTLS(config)))
@@ -139,31 +131,6 @@ func (d *Decisions) problem(ctx context.Context, p *door.Problem) error {
 	return asError(p)
 }
 
-// caller is who stands at the door.
-func caller(ctx context.Context) door.Peer {
-	md, _ := metadata.FromIncomingContext(ctx)
-	first := func(name string) string {
-		if values := md.Get(name); len(values) > 0 {
-			return strings.TrimSpace(values[0])
-		}
-		return ""
-	}
-	out := door.Peer{Token: first("x-signalbox-gateway-token"), Host: first(":authority"), Origin: first("origin")}
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return out
-	}
-	if p.Addr != nil {
-		out.Local = door.IsLocal(p.Addr.String()) || p.Addr.Network() == "unix"
-	}
-	// Only verified chains count: a server that merely asks for certificates gets
-	// them from anybody.
-	if info, ok := p.AuthInfo.(credentials.TLSInfo); ok && len(info.State.VerifiedChains) > 0 && len(info.State.PeerCertificates) > 0 {
-		out.Certificate = info.State.PeerCertificates[0]
-	}
-	return out
-}
-
 // recovered answers INTERNAL where a handler panics; the log gets the place and
 // no values.
 func recovered(log *slog.Logger) grpc.UnaryServerInterceptor {
@@ -175,5 +142,18 @@ func recovered(log *slog.Logger) grpc.UnaryServerInterceptor {
 			}
 		}()
 		return next(ctx, req)
+	}
+}
+
+// recoveredStream is recovered for streams.
+func recoveredStream(log *slog.Logger) grpc.StreamServerInterceptor {
+	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				log.ErrorContext(stream.Context(), "a handler panicked", "method", info.FullMethod, "at", door.PanicSite())
+				err = status.Error(codes.Internal, "something broke here; the operators' log says what")
+			}
+		}()
+		return next(srv, stream)
 	}
 }

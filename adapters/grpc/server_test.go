@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -26,7 +27,14 @@ import (
 // serve is a server as cmd makes it, on loopback.
 func serve(t *testing.T, d grpcdoor.Decider, log *slog.Logger, opts ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
-	server, _, err := grpcdoor.NewServer(grpcdoor.Config{Decider: d, Settler: &adaptertest.Settler{}, Body: 64 << 10, Log: log,
+	conn, _ := serveUntil(t, d, log, opts...)
+	return conn
+}
+
+// serveUntil is serve, and the server's end.
+func serveUntil(t *testing.T, d grpcdoor.Decider, log *slog.Logger, opts ...grpc.DialOption) (*grpc.ClientConn, *grpcdoor.Server) {
+	t.Helper()
+	server, err := grpcdoor.NewServer(grpcdoor.Config{Decider: d, Settler: &adaptertest.Settler{}, Body: 64 << 10, Log: log,
 		Guard: door.Guard{Gateways: adaptertest.Gateways{}, TrustLocal: true}}, door.TLS{})
 	if err != nil {
 		t.Fatal(err)
@@ -37,13 +45,18 @@ func serve(t *testing.T, d grpcdoor.Decider, log *slog.Logger, opts ...grpc.Dial
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()
-	t.Cleanup(func() { server.Stop(); <-done })
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		server.Shutdown(ctx)
+		<-done
+	})
 	conn, err := grpc.NewClient(listener.Addr().String(), append(opts, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return conn
+	return conn, server
 }
 
 func question(body string) *decisionv1.DecideRequest {
@@ -73,6 +86,26 @@ func TestHealthAndReflection(t *testing.T) {
 	}
 	if err := stream.CloseSend(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A watch of health, like the stream on which an Envoy is configured, has no end of
+// its own; a server that waited for it would wait until it is cut.
+func TestEndlessStreamsEndWithTheServer(t *testing.T) {
+	conn, server := serveUntil(t, &adaptertest.Decider{}, slog.New(slog.DiscardHandler))
+	watch, err := healthv1.NewHealthClient(conn).Watch(t.Context(), &healthv1.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watch.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	server.Shutdown(t.Context()) // which does not end: the stream is not cut, it ends
+	for err == nil {
+		_, err = watch.Recv() // it is told that nothing is served any more, and then that it is over
+	}
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("the watch ended with %v", err)
 	}
 }
 

@@ -143,8 +143,8 @@ func (b *box) closeHTTP(ctx context.Context, name string, server *http.Server, c
 }
 
 func (b *box) serveGRPC(asked asked) error {
-	server, health, err := doorgrpc.NewServer(doorgrpc.Config{Decider: asked, Settler: asked, Body: int64(b.config.Limits.Body), Log: b.log,
-		Guard: door.Guard{Gateways: people{b}, TrustLocal: loopback(b.config.GRPC.Listen)}}, door.TLS(b.config.GRPC.TLS))
+	server, err := doorgrpc.NewServer(doorgrpc.Config{Decider: asked, Settler: asked, Body: int64(b.config.Limits.Body),
+		Streams: b.config.Limits.Streams, Log: b.log, Guard: door.Guard{Gateways: people{b}, TrustLocal: loopback(b.config.GRPC.Listen)}}, door.TLS(b.config.GRPC.TLS))
 	if err != nil {
 		return fmt.Errorf("grpc.tls: %w", err)
 	}
@@ -158,14 +158,7 @@ func (b *box) serveGRPC(asked asked) error {
 		}
 	}()
 	b.onStop("grpc", func(ctx context.Context) error {
-		health.Shutdown() // balancers look here before they look at refused connections
-		done := make(chan struct{})
-		go func() { server.GracefulStop(); close(done) }()
-		select {
-		case <-done:
-		case <-ctx.Done():
-			server.Stop() // a stream that does not end must not keep the books open
-		}
+		server.Shutdown(ctx)
 		return nil
 	})
 	return nil

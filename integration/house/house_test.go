@@ -48,6 +48,8 @@ var owners = map[string]string{
 	"go.yaml.in/yaml/v3":                     "registry cmd/signalbox",
 	"github.com/spf13/cobra":                 "cmd/signalbox",
 	"github.com/fsnotify/fsnotify":           "watch",
+	// One room, whose parts speak one Envoy service each.
+	"github.com/envoyproxy/go-control-plane": "adapters/envoy/proc adapters/envoy/authz adapters/envoy/accesslog adapters/envoy/xds adapters/envoy/config",
 }
 
 type listed struct {
