@@ -14,8 +14,9 @@ const fingerprintSize = sha256.Size
 // it may cost.
 var bearing = [...]string{claudeSession, claudeAgent, codexSession, betaHeader}
 
-// fingerprint is what must be equal for two questions to be one: key, method,
-// path, body and what is asserted, and the one other header that bears on money.
+// fingerprint is what must be equal for two questions to be one: key, method, path,
+// body, whether it is whole and may be changed, what is asserted, and the one other
+// header that bears on money.
 // A traceparent or a retry count may differ.
 func fingerprint(c *Case) [fingerprintSize]byte {
 	h := sha256.New()
@@ -23,7 +24,7 @@ func fingerprint(c *Case) [fingerprintSize]byte {
 	put(h, []byte(c.Request.Method))
 	put(h, []byte(c.Request.Path))
 	put(h, c.Request.Body)
-	put(h, []byte{truth(c.Request.BodyComplete)})
+	put(h, []byte{truth(c.Request.BodyComplete), truth(c.Request.Fixed)})
 	names := make([]string, 0, 8)
 	for name := range c.Request.Headers {
 		if strings.HasPrefix(name, "x-signalbox-") || slices.Contains(bearing[:], name) {

@@ -18,6 +18,9 @@ func (s *Service) plan(c *Case, answer *Answer) (*Plan, error) {
 		p.Hold.NanoUSD, p.Hold.Tokens = chosen.heldNano(c.Held.Output), chosen.heldTokens(c.Held.Output)
 	}
 	c.substituted(answer)
+	if c.Request.Fixed {
+		return p, nil // It goes out as it is, and so it was held.
+	}
 	edits, err := c.limitOutput(answer)
 	if err != nil {
 		return nil, err

@@ -36,11 +36,15 @@ func matches(b *registry.Budget, attribute, value string) bool {
 
 // bounded is what the call can use at most, or the refusal of what nothing bounds.
 func bounded(c *Case, model *registry.Model) (llm.Ceiling, error) {
-	usage := c.Ask.Ceiling(llm.ModelLimits{Context: model.Context, MaxOutput: model.MaxOutput, ToolCalls: model.DefaultMaxToolCalls})
+	limits := llm.ModelLimits{Context: model.Context, MaxOutput: model.MaxOutput, ToolCalls: model.DefaultMaxToolCalls}
+	if c.Request.Fixed {
+		limits.ToolCalls = 0 // Nobody would write it.
+	}
+	usage := c.Ask.Ceiling(limits)
 	if len(usage.Unpriced) > 0 {
 		fields := make([]string, len(usage.Unpriced))
 		for i, u := range usage.Unpriced {
-			fields[i] = u.Field + " (" + u.Why + howToLimit(u, model.Name) + ")"
+			fields[i] = u.Field + " (" + u.Why + howToLimit(u, model.Name, c.Request.Fixed) + ")"
 		}
 		return usage, refuse(Unpriced, "the body asks for what is billed but not bounded: %s", strings.Join(fields, "; "))
 	}

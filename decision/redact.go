@@ -30,6 +30,9 @@ func (s *Service) redact(c *Case) ([]llm.Edit, error) {
 		}
 	}
 	edits := c.found.edits(c.Verdict.Redact)
+	if len(edits) > 0 && c.Request.Fixed {
+		return nil, c.unredactable()
+	}
 	c.Ask.Grow(edits)
 	return edits, nil
 }

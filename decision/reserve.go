@@ -42,7 +42,7 @@ func (s *Service) reserve(ctx context.Context, c *Case) (ledger.Held, error) {
 	case err != nil:
 		return held, fmt.Errorf("hold: %w", err)
 	case len(short) > 0:
-		return held, refusedBy(short)
+		return held, c.cannotBeLess(refusedBy(short), want)
 	}
 	return held, nil
 }
@@ -53,6 +53,9 @@ func (s *Service) reserve(ctx context.Context, c *Case) (ledger.Held, error) {
 func outputWanted(c *Case) (int64, error) {
 	if c.Ask.NoOutput {
 		return 0, nil
+	}
+	if c.Request.Fixed {
+		return outputFixed(c)
 	}
 	model := c.model()
 	want := c.Ask.MaxOutput
@@ -75,7 +78,7 @@ func (c *Case) model() *registry.Model { return c.Candidates[0].Deployments[0].M
 
 // floor is the least output the call may be clamped to.
 func floor(c *Case, want int64) int64 {
-	if !c.Verdict.AllowClamp {
+	if !c.Verdict.AllowClamp || c.Request.Fixed {
 		return want
 	}
 	return max(min(want, leastOutput), min(c.Ask.MinOutput, want))

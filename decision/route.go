@@ -113,7 +113,7 @@ func (s *Service) ordered(c *Case) ([]*registry.Deployment, error) {
 	if len(deployments) == 0 {
 		return nil, refuse(Residency, "no deployment of model %q is in a region open to this tenant", clip(model, 128))
 	}
-	return deployments, nil
+	return c.unrenamed(deployments)
 }
 
 // resident reports whether a tenant's data may go to a deployment.

@@ -285,7 +285,7 @@ func (st *stage) request(q question) decision.Request {
 		}
 		headers[q.Header] = secret
 	}
-	req := decision.Request{CallID: q.CallID, Gateway: q.Gateway, Method: q.Method, Path: q.Path, Headers: headers, Body: []byte(q.Body), BodyComplete: !q.Cut}
+	req := decision.Request{CallID: q.CallID, Gateway: q.Gateway, Method: q.Method, Path: q.Path, Headers: headers, Body: []byte(q.Body), BodyComplete: !q.Cut, Fixed: q.Fixed}
 	if req.Method == "" {
 		req.Method = "POST"
 	}

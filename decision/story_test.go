@@ -56,6 +56,7 @@ type question struct {
 	Header                           string // that the key stands in; authorization
 	Headers                          map[string]string
 	Cut                              bool // only the first part of the body
+	Fixed                            bool // the gateway cannot change it
 }
 
 type report struct {

@@ -25,13 +25,16 @@ func (c *Case) limitTools(answer *Answer) []llm.Edit {
 
 // howToLimit says what is missing where a tool has no number of uses: its name, and
 // what to write where. It is empty for what no number would bound.
-func howToLimit(u llm.Unbounded, model string) string {
+func howToLimit(u llm.Unbounded, model string, fixed bool) string {
 	if u.Kind != llm.KindTool || u.Tool == "" || u.Max > 0 {
 		return ""
 	}
 	field := "max_uses"
 	if u.Together {
 		field = "max_tool_calls"
+	}
+	if fixed {
+		return fmt.Sprintf("; it is %s: write %s into the body, because this gateway cannot write the registry's default into it", u.Tool, field)
 	}
 	return fmt.Sprintf("; it is %s: write %s into the body, or default_max_tool_calls of model %q into the registry", u.Tool, field, clip(model, 128))
 }
