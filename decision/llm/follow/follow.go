@@ -13,6 +13,9 @@ type Asked struct {
 	// HideUsage: we asked for the stream's usage and the caller did not, so the
 	// chunk that holds it is not passed on.
 	HideUsage bool
+	// Guards gives the guard of one more text. nil: nobody reads along. It may give nil
+	// for a kind of text that is not to be read.
+	Guards func(Part) Guard
 }
 
 // Answer follows one answer. It is not safe for use by several goroutines.
@@ -31,6 +34,7 @@ type Answer struct {
 
 	complete bool // the protocol's own end came
 	failed   bool // an error came
+	stop     *Stop
 	figures
 }
 
