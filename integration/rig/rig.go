@@ -1,7 +1,6 @@
 package rig
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -58,7 +56,7 @@ type Box struct {
 	cmd     *exec.Cmd
 	exited  chan struct{}
 	exitErr error
-	tail    *tail
+	tail    *Ending
 }
 
 // New writes the configuration; Start runs it.
@@ -86,7 +84,7 @@ func New(c Config) (*Box, error) {
 	if c.HTTPS != nil {
 		transport.TLSClientConfig = c.HTTPS.Client
 	}
-	return &Box{Config: c, HTTPClient: &http.Client{Transport: transport, Timeout: 60 * time.Second}, tail: &tail{}}, nil
+	return &Box{Config: c, HTTPClient: &http.Client{Transport: transport, Timeout: 60 * time.Second}, tail: &Ending{}}, nil
 }
 
 func (c *Config) yaml() string {
@@ -275,25 +273,3 @@ func (b *Box) signal(sig syscall.Signal) error {
 
 // Tail is the end of what the process printed.
 func (b *Box) Tail() string { return b.tail.String() }
-
-// tail keeps the last 64 KiB.
-type tail struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf.Write(p)
-	if over := t.buf.Len() - 64<<10; over > 0 {
-		t.buf.Next(over)
-	}
-	return len(p), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return strings.TrimSpace(t.buf.String())
-}

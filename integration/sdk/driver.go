@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/signalbox-dev/signalbox/integration/fetch"
 )
 
 //go:embed drivers/driver.py drivers/driver.mjs
@@ -126,7 +128,7 @@ func command(ctx context.Context, kit *Kit, language, dir string) (*exec.Cmd, er
 		return exec.Command(kit.Node, program), errors.Join(err, os.Symlink(kit.Modules, filepath.Join(dir, "node_modules")))
 	case "go":
 		program := filepath.Join(dir, "driver")
-		_, err := output(ctx, "", "go", "build", "-o", program, "github.com/signalbox-dev/signalbox/integration/sdk/drivers/golang")
+		_, err := fetch.Output(ctx, "", "go", "build", "-o", program, "github.com/signalbox-dev/signalbox/integration/sdk/drivers/golang")
 		return exec.Command(program), err
 	}
 	return nil, fmt.Errorf("no driver for %q", language)

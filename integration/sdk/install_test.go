@@ -3,33 +3,8 @@ package sdk
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
-
-// A part that the table needs and cannot get must be named: whoever reads the
-// failure has to know what to install.
-func TestWhatIsMissingIsNamed(t *testing.T) {
-	t.Setenv("PATH", t.TempDir())
-	for _, row := range []struct {
-		what string
-		err  error
-		want []string
-	}{
-		{"python", installPython(t.Context(), t.TempDir(), t.Output()), []string{"python3", "venv", "apt-get install python3 python3-venv"}},
-		{"node", installNode(t.Context(), t.TempDir(), t.Output()), []string{"npm", "apt-get install npm"}},
-	} {
-		if row.err == nil {
-			t.Errorf("%s: nothing is there to install it with, and nobody says so", row.what)
-			continue
-		}
-		for _, want := range row.want {
-			if !strings.Contains(row.err.Error(), want) {
-				t.Errorf("%s: %q does not name %q", row.what, row.err, want)
-			}
-		}
-	}
-}
 
 // The machine's Node is taken if the SDKs support it, and only then.
 func TestOldNodes(t *testing.T) {
