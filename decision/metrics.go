@@ -16,6 +16,7 @@ type Metrics struct {
 	overHold  prometheus.Counter
 	charged   prometheus.Counter
 	failed    prometheus.Counter
+	undecided *prometheus.CounterVec
 	log       *slog.Logger
 }
 
@@ -35,9 +36,11 @@ func NewMetrics(r prometheus.Registerer, log *slog.Logger) *Metrics {
 			Help: "Money charged, in US dollars, rounded by this metric; the ledger has it exactly."}),
 		failed: prometheus.NewCounter(prometheus.CounterOpts{Name: "signalbox_policy_errors_total",
 			Help: "Policy evaluations that failed; each denied its call."}),
+		undecided: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signalbox_undecided_total",
+			Help: "Calls of which a gateway told that it got no decision, by what it did with them: passed or refused."}, []string{"outcome"}),
 		log: log,
 	}
-	r.MustRegister(m.decisions, m.latency, m.settled, m.overHold, m.charged, m.failed)
+	r.MustRegister(m.decisions, m.latency, m.settled, m.overHold, m.charged, m.failed, m.undecided)
 	return m
 }
 
@@ -69,4 +72,13 @@ func (m *Metrics) Settled(outcome string, repeated, overHold bool, chargedNanoUS
 func (m *Metrics) PolicyFailed(err error) {
 	m.failed.Inc()
 	m.log.Error("the policy could not be evaluated; the call was denied", "err", err)
+}
+
+// Undecided counts one call that no decision was made of.
+func (m *Metrics) Undecided(passed bool) {
+	did := "refused"
+	if passed {
+		did = "passed"
+	}
+	m.undecided.WithLabelValues(did).Inc()
 }

@@ -8,6 +8,7 @@ type Observer interface {
 	Decided(c *Case, a *Answer, took time.Duration)
 	Settled(outcome string, repeated, overHold bool, chargedNanoUSD int64)
 	PolicyFailed(err error)
+	Undecided(passed bool)
 }
 
 // nobody watches.
@@ -16,3 +17,4 @@ type nobody struct{}
 func (nobody) Decided(*Case, *Answer, time.Duration) {}
 func (nobody) Settled(string, bool, bool, int64)     {}
 func (nobody) PolicyFailed(error)                    {}
+func (nobody) Undecided(bool)                        {}

@@ -40,6 +40,9 @@ const (
 
 	// Unmetered is never a refusal: it warns that nothing was held for the call.
 	Unmetered Code = "unmetered"
+	// NotDecided is a gateway's word, told to the journal afterwards: it got no answer
+	// from us, and let the call through or refused it by itself.
+	NotDecided Code = "undecided"
 )
 
 // statuses is the table of the contract: the HTTP status a caller sees.

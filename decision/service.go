@@ -101,24 +101,25 @@ type Parts struct {
 
 // Service decides and settles. It is safe for concurrent use.
 type Service struct {
-	config   Config
-	registry Registry
-	hasher   registry.KeyHasher
-	policy   Policy
-	ledger   Ledger
-	recorder Recorder
-	names    Names
-	signer   ledger.Signer
-	health   Health
-	learner  Learner
-	guard    Guard
-	kinds    []string // that the guard finds
-	observe  Observer
-	now      func() time.Time
-	newID    func() string
-	log      *slog.Logger
-	calls    *calls
-	traits   traitsOf
+	config    Config
+	registry  Registry
+	hasher    registry.KeyHasher
+	policy    Policy
+	ledger    Ledger
+	recorder  Recorder
+	names     Names
+	signer    ledger.Signer
+	health    Health
+	learner   Learner
+	guard     Guard
+	kinds     []string // that the guard finds
+	observe   Observer
+	now       func() time.Time
+	newID     func() string
+	log       *slog.Logger
+	calls     *calls
+	traits    traitsOf
+	undecided undecided
 }
 
 // New puts a Service together and takes over the calls that were open when the

@@ -205,16 +205,19 @@ func (s *Service) adopt() {
 	}
 }
 
-// Run settles by rule the calls whose report never came. It ends with ctx.
+// Run settles by rule the calls whose report never came, and writes down how many
+// calls nobody decided. It ends with ctx.
 func (s *Service) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			s.countUndecided()
 			return nil
 		case <-tick.C:
 			s.settleOverdue(ctx)
+			s.countUndecided()
 		}
 	}
 }

@@ -38,6 +38,7 @@ type stage struct {
 	ids      map[string]string // of keys, by app
 	down     down
 	hasher   registry.KeyHasher
+	now      func() time.Time
 	start    func()
 	stop     func() // the ledger and the service, as a crash would
 	close    func()
@@ -118,6 +119,7 @@ func setStage(t testing.TB, s story, holds string, rest func(*ledger.Keeper), ta
 
 	begun := time.Now()
 	now := func() time.Time { return beginning.Add(time.Since(begun)) }
+	st.now = now
 	st.journal = &line{Memory: journal.NewMemory(4, now)}
 	st.spool = &spool{st.journal.Memory}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -264,8 +266,10 @@ func (st *stage) play(t *testing.T, s step) map[string]any {
 		return st.decide(t, *s.Decide)
 	case s.Report != nil:
 		return st.report(t, *s.Report)
+	case s.Undecided != nil:
+		st.undecided(t, *s.Undecided)
 	default:
-		t.Fatal("a step is decide, report, pass, cut, mend, crash, down, up, apply or revoke")
+		t.Fatal("a step is decide, report, undecided, pass, cut, mend, crash, down, up, apply or revoke")
 	}
 	return nil
 }
@@ -346,6 +350,21 @@ func (st *stage) report(t *testing.T, r report) map[string]any {
 	}
 	return map[string]any{"charged": registry.FormatUSD(settled.ChargedNanoUSD), "released": registry.FormatUSD(settled.ReleasedNanoUSD),
 		"repeated": settled.Repeated, "settled": settled.Settled, "over_hold": settled.OverHold}
+}
+
+func (st *stage) undecided(t *testing.T, u undecided) {
+	t.Helper()
+	at := st.now()
+	if u.Ago != "" {
+		ago, err := time.ParseDuration(u.Ago)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = at.Add(-ago)
+	}
+	if err := st.service.Undecided(t.Context(), decision.Undecided{Gateway: u.Gateway, At: at, Method: u.Method, Path: u.Path, Passed: u.Passed, Status: u.Status, Why: u.Why}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func tokens(u map[string]int64) *journal.Tokens {

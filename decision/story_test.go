@@ -37,17 +37,18 @@ type story struct {
 
 // step is one thing that happens; Want says what of its outcome matters.
 type step struct {
-	Decide *question
-	Report *report
-	Pass   string // let this much time pass
-	Cut    bool   // the journal can no longer be reached
-	Mend   bool   // it can again
-	Crash  bool   // the process ends without a word, and another begins in its folder
-	Down   string // this deployment no longer answers
-	Up     string // it does again
-	Apply  string // registry file text: what operators change
-	Revoke string // this app's key
-	Want   map[string]any
+	Decide    *question
+	Report    *report
+	Undecided *undecided
+	Pass      string // let this much time pass
+	Cut       bool   // the journal can no longer be reached
+	Mend      bool   // it can again
+	Crash     bool   // the process ends without a word, and another begins in its folder
+	Down      string // this deployment no longer answers
+	Up        string // it does again
+	Apply     string // registry file text: what operators change
+	Revoke    string // this app's key
+	Want      map[string]any
 }
 
 type question struct {
@@ -57,6 +58,15 @@ type question struct {
 	Headers                          map[string]string
 	Cut                              bool // only the first part of the body
 	Fixed                            bool // the gateway cannot change it
+}
+
+// undecided is what a gateway tells of a call that it got no decision for.
+type undecided struct {
+	Gateway, Method, Path string
+	Ago                   string // when it began
+	Passed                bool
+	Status                int
+	Why                   string
 }
 
 type report struct {
