@@ -84,6 +84,7 @@ func NewAdmin(c AdminConfig) http.Handler {
 	}))
 	mux.Handle("/admin/v1/keys/{id}/revoke", a.post(maxAdmin, a.revokeKey))
 	mux.Handle("/admin/v1/keys/{id}/rotate", a.post(maxAdmin, a.rotateKey))
+	mux.Handle("/admin/v1/models", a.get(a.models))
 	mux.Handle("/admin/v1/budgets", a.get(a.budgets))
 	mux.Handle("/admin/v1/budgets/adjust", a.post(maxAdmin, a.adjust))
 	mux.Handle("/admin/v1/budgets/release", a.post(maxAdmin, a.release))

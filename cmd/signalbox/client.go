@@ -44,7 +44,7 @@ func addClientCommands(root *cobra.Command, stdin io.Reader, stdout, stderr io.W
 		Token: os.Getenv("SIGNALBOX_TOKEN"), Stdin: stdin, Stdout: stdout, Stderr: stderr, Terminal: isTerminal(stdin),
 	}
 	for _, cmd := range []*cobra.Command{
-		newApplyCmd(g), newKeysCmd(g), newBudgetsCmd(g), newDecideCmd(g), newSQLCmd(g), newVersionCmd(g),
+		newApplyCmd(g), newKeysCmd(g), newBudgetsCmd(g), newDecideCmd(g), newSQLCmd(g), newDoctorCmd(g), newVersionCmd(g),
 	} {
 		flags := cmd.PersistentFlags()
 		flags.StringVarP(&g.Output, "output", "o", "table", "table or json")

@@ -157,6 +157,18 @@ type BudgetsResponse struct {
 	Truncated bool     `json:"truncated,omitempty"`
 }
 
+// ModelsResponse lists the models of the registry by name.
+type ModelsResponse struct {
+	Models []Model `json:"models"`
+}
+
+// Model is one model and the deployments that serve it.
+type Model struct {
+	Name        string   `json:"name"`
+	Dialect     string   `json:"dialect"`
+	Deployments []string `json:"deployments"`
+}
+
 // AdjustRequest gives a meter more to spend, or less.
 type AdjustRequest struct {
 	By
