@@ -93,7 +93,7 @@ func NewCall(req *decision.Request, answer *decision.Answer, told *door.Answer, 
 		if err != nil {
 			return Call{}, fmt.Errorf("name the model for %s: %w", d.Name, err)
 		}
-		t := Try{Path: told.Deployments[i].Path}
+		t := Try{Path: WithBeta(told.Deployments[i].Path, req.Path)}
 		if !edited {
 			t.Edits = backwards(plan.Edits)
 		}

@@ -1,0 +1,93 @@
+package envoy
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/signalbox-dev/signalbox/adapters/door"
+	"github.com/signalbox-dev/signalbox/decision"
+	"github.com/signalbox-dev/signalbox/decision/llm"
+)
+
+const (
+	headerAnthropicVersion = "anthropic-version"
+	anthropicVersion       = "2023-06-01" // the one there is, for callers who are no SDK
+)
+
+// notMutable are hop headers that Envoy writes itself for each connection, and that
+// its filters may not take out without breaking the message they belong to.
+var notMutable = []string{"connection", "transfer-encoding", "upgrade"}
+
+// Outgoing is what changes in a caller's headers before the call goes to a provider.
+// Names are in lower case.
+type Outgoing struct {
+	Set    map[string]string
+	Remove []string // sorted; none of them is in Set
+}
+
+// NewOutgoing says what changes, by the headers that the filter has shown us. Those
+// that hold keys are removed whether or not it has: a filter can be told to show some
+// only, and what it does not show goes out all the same.
+func NewOutgoing(asked decision.Headers, dialect llm.Dialect, body bool) Outgoing {
+	// An answer that is encoded could not be read for its usage.
+	o := Outgoing{Set: map[string]string{"accept-encoding": "identity"}}
+	if body {
+		// What was judged is JSON in UTF-8; under another type or charset a server might
+		// read another body than that.
+		o.Set["content-type"] = "application/json"
+	}
+	if dialect == llm.Anthropic && asked[headerAnthropicVersion] == "" {
+		o.Set[headerAnthropicVersion] = anthropicVersion
+	}
+	for name, value := range asked {
+		if name != "" && name[0] != ':' && hidden(name, value) {
+			o.Remove = append(o.Remove, name)
+		}
+	}
+	for _, name := range decision.KeyHeaders() {
+		if !slices.Contains(o.Remove, name) {
+			o.Remove = append(o.Remove, name)
+		}
+	}
+	slices.Sort(o.Remove)
+	for name, value := range o.Set {
+		if asked[name] == value {
+			delete(o.Set, name)
+		}
+	}
+	return o
+}
+
+// hidden reports whether a header stays here. Host is Envoy's to write.
+func hidden(name, value string) bool {
+	if name == "host" || slices.Contains(notMutable, name) {
+		return false
+	}
+	return door.HiddenFromProvider(name) || door.IsHop(name) || strings.Contains(value, decision.KeyPrefix)
+}
+
+// Name tells somebody's routes the deployment, and sends the call to its path.
+func (o *Outgoing) Name(deployment, path, asked string) {
+	o.Set[HeaderDeployment] = deployment
+	// The caller's own word for it would be removed after ours was written.
+	o.Remove = slices.DeleteFunc(o.Remove, func(name string) bool { return name == HeaderDeployment })
+	if path != asked {
+		o.Set[":path"] = path
+	}
+}
+
+// WithBeta is a provider's path with the one thing that is kept of the query the
+// caller sent: Anthropic's SDKs ask for beta features by it. The rest is the caller's
+// way of addressing us, such as Azure's api-version, or a key.
+func WithBeta(path, asked string) string {
+	_, query, _ := strings.Cut(asked, "?")
+	values, err := url.ParseQuery(query)
+	if err != nil && values == nil || values.Get("beta") != "true" {
+		return path
+	}
+	if strings.Contains(path, "?") {
+		return path + "&beta=true"
+	}
+	return path + "?beta=true"
+}
