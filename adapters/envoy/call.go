@@ -1,7 +1,9 @@
 package envoy
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/structpb"
@@ -68,6 +70,7 @@ type Call struct {
 // Try is what a try at one deployment needs beside its cluster: path is absolute,
 // because all tries of a call share one set of headers; the edits apply to the body
 // as it left our filter, one after another, each to what the one before has made.
+// What is kept of the caller's query stands in the path.
 type Try struct {
 	Path  string
 	Edits []llm.Edit
@@ -75,34 +78,92 @@ type Try struct {
 
 // NewCall says how an allowed call goes on. order is the deployments to try, a part
 // of the plan's; told is the answer as every gateway reads it. The edits of each try
-// start from body, which is the caller's when edited is false and else the plan's.
+// start from the caller's body when edited is false, and else from what OutgoingBody has
+// made of it, which is right for the first of the order as it is.
 func NewCall(req *decision.Request, answer *decision.Answer, told *door.Answer, order []string, edited bool) (Call, error) {
 	plan := answer.Plan
 	route, _ := llm.Recognise(req.Method, req.Path)
 	c := Call{DecisionID: answer.DecisionID, Token: plan.ReportToken, Dialect: answer.Dialect, Endpoint: route.Endpoint,
 		Order: order, Attempts: max(1, plan.Hold.Attempts), Tries: make(map[string]Try, len(order))}
-	body := req.Body
-	if plan.Body != nil {
-		body = plan.Body
+	body := planned(req, plan)
+	var written llm.Edit // of the model, in the body already
+	if edited && len(order) > 0 {
+		var err error
+		if written, err = modelEdit(plan, order[0], route.Endpoint, body); err != nil {
+			return Call{}, err
+		}
 	}
 	for i, d := range plan.Deployments {
-		if !contains(order, d.Name) {
+		if !slices.Contains(order, d.Name) {
 			continue
 		}
-		model, err := door.ModelEdit(d, route.Endpoint, body, plan.ModelSpan)
+		model, err := modelEdit(plan, d.Name, route.Endpoint, body)
 		if err != nil {
-			return Call{}, fmt.Errorf("name the model for %s: %w", d.Name, err)
+			return Call{}, err
 		}
 		t := Try{Path: WithBeta(told.Deployments[i].Path, req.Path)}
 		if !edited {
 			t.Edits = backwards(plan.Edits)
 		}
-		if model.Text != nil && string(body[model.At[0]:model.At[1]]) != string(model.Text) {
-			t.Edits = append(t.Edits, model)
+		if edit, changes := over(body, written, model); changes {
+			t.Edits = append(t.Edits, edit)
 		}
 		c.Tries[d.Name] = t
 	}
 	return c, nil
+}
+
+// OutgoingBody is the body as a filter sends it on that can change it: as planned, with
+// the model as the first deployment's provider knows it. nil: it stays as it is.
+func OutgoingBody(req *decision.Request, plan *decision.Plan, first string) ([]byte, error) {
+	route, _ := llm.Recognise(req.Method, req.Path)
+	body := planned(req, plan)
+	model, err := modelEdit(plan, first, route.Endpoint, body)
+	if err != nil {
+		return nil, err
+	}
+	if _, changes := over(body, llm.Edit{}, model); !changes {
+		return plan.Body, nil
+	}
+	out := make([]byte, 0, len(body)+len(model.Text))
+	out = append(append(out, body[:model.At[0]]...), model.Text...)
+	return append(out, body[model.At[1]:]...), nil
+}
+
+func planned(req *decision.Request, plan *decision.Plan) []byte {
+	if plan.Body != nil {
+		return plan.Body
+	}
+	return req.Body
+}
+
+func modelEdit(plan *decision.Plan, deployment string, endpoint llm.Endpoint, body []byte) (llm.Edit, error) {
+	for _, d := range plan.Deployments {
+		if d.Name != deployment {
+			continue
+		}
+		model, err := door.ModelEdit(d, endpoint, body, plan.ModelSpan)
+		if err != nil {
+			return llm.Edit{}, fmt.Errorf("name the model for %s: %w", d.Name, err)
+		}
+		return model, nil
+	}
+	return llm.Edit{}, fmt.Errorf("%s is no deployment of the plan", deployment)
+}
+
+// over is an edit of body as one of what written has made of body, and whether it
+// changes anything there. All edits of the model stand at the same place, so one
+// takes the place of the other's text; where it has none, of the body's own.
+func over(body []byte, written, model llm.Edit) (llm.Edit, bool) {
+	if written.Text == nil {
+		return model, model.Text != nil && !bytes.Equal(body[model.At[0]:model.At[1]], model.Text)
+	}
+	text := model.Text
+	if text == nil {
+		text = body[written.At[0]:written.At[1]]
+	}
+	at := written.At[0]
+	return llm.Edit{At: [2]int{at, at + len(written.Text)}, Text: text, Why: written.Why}, !bytes.Equal(text, written.Text)
 }
 
 // backwards is edits of one body as edits one after another: from the last to the
@@ -113,15 +174,6 @@ func backwards(edits []llm.Edit) []llm.Edit {
 		out = append(out, edits[i])
 	}
 	return out
-}
-
-func contains(list []string, name string) bool {
-	for _, l := range list {
-		if l == name {
-			return true
-		}
-	}
-	return false
 }
 
 // OrderMetadata is the order as the router reads it: one group a try, because a
