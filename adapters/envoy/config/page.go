@@ -1,0 +1,172 @@
+package config
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+
+	"github.com/signalbox-dev/signalbox/adapters/door"
+	"github.com/signalbox-dev/signalbox/adapters/envoy"
+)
+
+//go:embed templates/*.yaml
+var templates embed.FS
+
+// Bootstrap is a whole Envoy: everything that names a provider comes to it by xds.
+func Bootstrap(o Options) ([]byte, error) {
+	if err := o.validate(true); err != nil {
+		return nil, err
+	}
+	return write("bootstrap.yaml", page{Options: o, Profile: envoy.ProfileOrder})
+}
+
+// Filter is what an Envoy of somebody's own is given beside what it has. Its routes
+// stay theirs, so its keys are places, and the whole of it is no configuration.
+func Filter(o Options) ([]byte, error) {
+	if err := o.validate(false); err != nil {
+		return nil, err
+	}
+	return write("filter.yaml", page{Options: o, Profile: envoy.ProfileHeader})
+}
+
+// page is what the templates see.
+type page struct {
+	Options
+	Profile envoy.Profile // "": the call to Signalbox says none
+}
+
+// Logs is the page for a call that follows no profile.
+func (p page) Logs() page { p.Profile = ""; return p }
+
+func (page) Newest() string   { return newest }
+func (p page) Open() bool     { return p.FailureMode == Open }
+func (p page) ByEnv() bool    { return p.TokenEnv != "" && p.TokenFile == "" && p.TLS.Cert == "" }
+func (p page) Usage() bool    { return p.has(since["usage"]) }
+func (page) Replies() []reply { return localReplies() }
+
+func (page) UsageTypes() string  { return envoy.UsageTypes }
+func (page) UsageEventMost() int { return envoy.UsageEventMost }
+
+// UsageOf are the rules for streams, or for documents.
+func (page) UsageOf(stream bool) []envoy.UsageRule {
+	return slices.DeleteFunc(envoy.UsageRules(), func(r envoy.UsageRule) bool { return r.Stream != stream })
+}
+
+// RouteConfig is the routes that xds has made for the filter: where they look for
+// the order is where the filter may write.
+func (p page) RouteConfig() string {
+	if p.Mode == ExtAuthz {
+		return "signalbox-authz"
+	}
+	return "signalbox"
+}
+
+func (p page) TimeoutSeconds() string { return seconds(p.Timeout.Seconds()) }
+func (p page) IdleSeconds() string    { return seconds(p.Idle.Seconds()) }
+
+func seconds(s float64) string { return strconv.FormatFloat(s, 'f', -1, 64) }
+
+// ListenTLS is the listener's certificate; nil: none.
+func (p page) ListenTLS() any {
+	if p.ListenCert == "" {
+		return nil
+	}
+	return struct{ Cert, Key string }{p.ListenCert, p.ListenKey}
+}
+
+// ServerName is whom Signalbox's certificate is for.
+func (p page) ServerName() string {
+	if p.TLS.ServerName != "" {
+		return p.TLS.ServerName
+	}
+	host, _ := address(p.Signalbox)
+	return host
+}
+
+// SANType is what a server's name is, in a certificate.
+func (p page) SANType() string {
+	if _, err := netip.ParseAddr(p.ServerName()); err == nil {
+		return "IP_ADDRESS"
+	}
+	return "DNS"
+}
+
+// CA is whose certificates are believed.
+func (p page) CA() string {
+	if p.TLS.CA != "" {
+		return p.TLS.CA
+	}
+	return systemCA
+}
+
+// ClusterType is how Signalbox is found.
+func (p page) ClusterType() string {
+	host, _ := address(p.Signalbox)
+	if _, err := netip.ParseAddr(host); err == nil {
+		return "STATIC"
+	}
+	return "STRICT_DNS"
+}
+
+// URI is Signalbox for the HTTP variant. Envoy takes the address from the cluster.
+func (p page) URI() string {
+	if p.TLS.Enabled {
+		return "https://" + p.Signalbox
+	}
+	return "http://" + p.Signalbox
+}
+
+// Forged are the headers that a caller may not bring: what the filters write for the
+// routes, what they believe of Envoy, and what the router obeys.
+func (page) Forged() []string {
+	return []string{envoy.HeaderDeployment, envoy.HeaderProfile, "x-signalbox-gateway-token", "x-envoy-auth-partial-body",
+		"x-envoy-max-retries", "x-envoy-retry-on", "x-envoy-retriable-status-codes", "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms"}
+}
+
+// Hidden are the headers that no provider may see.
+func (page) Hidden() []string {
+	exact, _ := door.NotToProvider()
+	return exact
+}
+
+// write fills a template in.
+func write(name string, p page) ([]byte, error) {
+	t := template.New("").Option("missingkey=error")
+	t.Funcs(template.FuncMap{
+		"q": quote, "sq": singly, "host": func(at string) string { h, _ := address(at); return h },
+		"port": func(at string) (string, error) { _, port, err := net.SplitHostPort(at); return port, err },
+		// part is a template at its depth: YAML's meaning hangs on it, and a part does not
+		// know where it stands.
+		"part": func(name string, depth int, data any) (string, error) {
+			var b strings.Builder
+			if err := t.ExecuteTemplate(&b, name, data); err != nil {
+				return "", err
+			}
+			return strings.ReplaceAll(b.String(), "\n", "\n"+strings.Repeat(" ", depth)), nil
+		},
+	})
+	if _, err := t.ParseFS(templates, "templates/*.yaml"); err != nil {
+		return nil, fmt.Errorf("read the templates: %w", err)
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, name, p); err != nil {
+		return nil, fmt.Errorf("fill in %s: %w", name, err)
+	}
+	return b.Bytes(), nil
+}
+
+// quote is a text as YAML reads it back: every JSON string is one of YAML's.
+func quote(s string) (string, error) {
+	b, err := json.Marshal(s)
+	return string(b), err
+}
+
+// singly is a text in single quotes, for what is full of double ones.
+func singly(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
