@@ -141,8 +141,19 @@ type SnapshotChunk struct {
 	Data         []byte
 }
 
+// Paused is a deployment that one replica has found not worth trying until then. It
+// is news for the others and no more: whoever reads it late passes over it.
+type Paused struct {
+	Deployment   string
+	Cause        string // rate_limited, failing
+	Since, Until time.Time
+	Pauses       int64 // that were counted out so far, one after another
+	LastBad      time.Time
+}
+
 func (Decided) event()         {}
 func (Named) event()           {}
 func (Traced) event()          {}
 func (RegistryChanged) event() {}
 func (SnapshotChunk) event()   {}
+func (Paused) event()          {}

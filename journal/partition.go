@@ -20,7 +20,7 @@ func PartitionFor(key string, n int32) int32 {
 func (t Topic) Compacted() bool { return t == TopicSnapshots || t == TopicNames }
 
 // Single reports whether the topic has one partition, whatever the others have.
-func (t Topic) Single() bool { return t == TopicRegistry || t == TopicSnapshots }
+func (t Topic) Single() bool { return t == TopicRegistry || t == TopicSnapshots || t == TopicHealth }
 
 // GapError says that a log does not hold what a reader needs next. A reader that
 // went on from elsewhere would fold books that differ from everyone else's.

@@ -11,11 +11,12 @@ const (
 	TopicDecisions Topic = "signalbox.decisions" // by tenant; every decision with its facts
 	TopicNames     Topic = "signalbox.names"     // by tenant; pseudonym to readable name; compacted
 	TopicTraces    Topic = "signalbox.traces"    // by tenant; captured prompts and responses
+	TopicHealth    Topic = "signalbox.health"    // one partition; deployments that are out, for an hour
 )
 
 // Topics lists all of them, in the order in which they are made.
 func Topics() []Topic {
-	return []Topic{TopicRegistry, TopicLedger, TopicSnapshots, TopicDecisions, TopicNames, TopicTraces}
+	return []Topic{TopicRegistry, TopicLedger, TopicSnapshots, TopicDecisions, TopicNames, TopicTraces, TopicHealth}
 }
 
 // SharedKey is the ledger key of meters that several tenants share: deployment

@@ -134,13 +134,14 @@ func TestTopicsThatStandWrongAreNamedWithWhatToMend(t *testing.T) {
 		"topic signalbox.snapshots has cleanup.policy=delete: it must be compact",
 		"topic signalbox.decisions has max.message.bytes=1000: it must be at least 1000000",
 		"topic signalbox.traces does not exist: create it with 4 partitions, or allow it",
+		"topic signalbox.health does not exist: create it with 1 partitions, or allow it",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not say: %s", want)
 		}
 	}
-	if n := len(wrong.Problems); n != 7 {
-		t.Errorf("%d problems; want 7: %v", n, err)
+	if n := len(wrong.Problems); n != 8 {
+		t.Errorf("%d problems; want 8: %v", n, err)
 	}
 }
 

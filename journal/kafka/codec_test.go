@@ -49,7 +49,7 @@ var every = map[string]*rapid.Generator[journal.Event]{
 	"LimitSet": events[journal.LimitSet](), "Adjusted": events[journal.Adjusted](), "MetersForgotten": events[journal.MetersForgotten](),
 	"RulesRaised": events[journal.RulesRaised](), "Checkpoint": events[journal.Checkpoint](), "Decided": events[journal.Decided](),
 	"Named": events[journal.Named](), "Traced": events[journal.Traced](), "RegistryChanged": events[journal.RegistryChanged](),
-	"SnapshotChunk": events[journal.SnapshotChunk](),
+	"SnapshotChunk": events[journal.SnapshotChunk](), "Paused": events[journal.Paused](),
 }
 
 func records(kind string) *rapid.Generator[journal.Record] {

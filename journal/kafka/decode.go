@@ -76,6 +76,10 @@ func (d *decoder) event(env *pb.Envelope) journal.Event {
 		e := o.SnapshotChunk
 		return journal.SnapshotChunk{Partition: e.GetPartition(), Offset: e.GetOffset(), Rules: e.GetRules(),
 			Index: int(e.GetIndex()), Count: int(e.GetCount()), Hash: d.hash(e.GetHash()), Data: e.GetData()}
+	case *pb.Envelope_Paused:
+		e := o.Paused
+		return journal.Paused{Deployment: e.GetDeployment(), Cause: e.GetCause(), Since: d.time(e.GetSince()), Until: d.time(e.GetUntil()),
+			Pauses: e.GetPauses(), LastBad: d.time(e.GetLastBad())}
 	}
 	d.fail("its event %T is not one that this program knows", env.GetEvent())
 	return nil

@@ -65,6 +65,9 @@ func envelope(r journal.Record) (*pb.Envelope, error) {
 	case journal.SnapshotChunk:
 		env.Event = &pb.Envelope_SnapshotChunk{SnapshotChunk: &pb.SnapshotChunk{Partition: e.Partition, Offset: e.Offset, Rules: e.Rules,
 			Index: int64(e.Index), Count: int64(e.Count), Hash: e.Hash[:], Data: e.Data}}
+	case journal.Paused:
+		env.Event = &pb.Envelope_Paused{Paused: &pb.Paused{Deployment: e.Deployment, Cause: e.Cause, Since: timestamp(e.Since),
+			Until: timestamp(e.Until), Pauses: e.Pauses, LastBad: timestamp(e.LastBad)}}
 	default:
 		return nil, fmt.Errorf("%T is not an event that can be written", r.Event)
 	}

@@ -28,6 +28,7 @@ var retentions = map[journal.Topic]time.Duration{
 	journal.TopicLedger:    7 * 24 * time.Hour, // never shorter than two agreed snapshots
 	journal.TopicDecisions: 30 * 24 * time.Hour,
 	journal.TopicTraces:    3 * 24 * time.Hour,
+	journal.TopicHealth:    time.Hour, // no pause and no trial lasts longer than ten minutes
 }
 
 // retentionsLeast are what correctness needs: the registry is folded from its

@@ -58,6 +58,7 @@ type Envelope struct {
 	//	*Envelope_Traced
 	//	*Envelope_RegistryChanged
 	//	*Envelope_SnapshotChunk
+	//	*Envelope_Paused
 	Event         isEnvelope_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -299,6 +300,15 @@ func (x *Envelope) GetSnapshotChunk() *SnapshotChunk {
 	return nil
 }
 
+func (x *Envelope) GetPaused() *Paused {
+	if x != nil {
+		if x, ok := x.Event.(*Envelope_Paused); ok {
+			return x.Paused
+		}
+	}
+	return nil
+}
+
 type isEnvelope_Event interface {
 	isEnvelope_Event()
 }
@@ -379,6 +389,10 @@ type Envelope_SnapshotChunk struct {
 	SnapshotChunk *SnapshotChunk `protobuf:"bytes,44,opt,name=snapshot_chunk,json=snapshotChunk,proto3,oneof"`
 }
 
+type Envelope_Paused struct {
+	Paused *Paused `protobuf:"bytes,45,opt,name=paused,proto3,oneof"`
+}
+
 func (*Envelope_EpochStarted) isEnvelope_Event() {}
 
 func (*Envelope_Asked) isEnvelope_Event() {}
@@ -416,6 +430,8 @@ func (*Envelope_Traced) isEnvelope_Event() {}
 func (*Envelope_RegistryChanged) isEnvelope_Event() {}
 
 func (*Envelope_SnapshotChunk) isEnvelope_Event() {}
+
+func (*Envelope_Paused) isEnvelope_Event() {}
 
 // Origin says which process wrote an entry and where it stood in that process's
 // own order. An entry that is sent again carries the same origin.
@@ -475,8 +491,7 @@ var File_journal_v1_journal_proto protoreflect.FileDescriptor
 
 const file_journal_v1_journal_proto_rawDesc = "" +
 	"\n" +
-	"\x18journal/v1/journal.proto\x12\x14signalbox.journal.v1\x1a\x16journal/v1/calls.proto\x1a\x17journal/v1/ledger.proto\x1a\x19journal/v1/registry.proto\"\xfc\n" +
-	"\n" +
+	"\x18journal/v1/journal.proto\x12\x14signalbox.journal.v1\x1a\x16journal/v1/calls.proto\x1a\x17journal/v1/health.proto\x1a\x17journal/v1/ledger.proto\x1a\x19journal/v1/registry.proto\"\xb4\v\n" +
 	"\bEnvelope\x12\x14\n" +
 	"\x05rules\x18\x01 \x01(\rR\x05rules\x124\n" +
 	"\x06origin\x18\x02 \x01(\v2\x1c.signalbox.journal.v1.OriginR\x06origin\x12\x10\n" +
@@ -504,7 +519,8 @@ const file_journal_v1_journal_proto_rawDesc = "" +
 	"\x05named\x18) \x01(\v2\x1b.signalbox.journal.v1.NamedH\x00R\x05named\x126\n" +
 	"\x06traced\x18* \x01(\v2\x1c.signalbox.journal.v1.TracedH\x00R\x06traced\x12R\n" +
 	"\x10registry_changed\x18+ \x01(\v2%.signalbox.journal.v1.RegistryChangedH\x00R\x0fregistryChanged\x12L\n" +
-	"\x0esnapshot_chunk\x18, \x01(\v2#.signalbox.journal.v1.SnapshotChunkH\x00R\rsnapshotChunkB\a\n" +
+	"\x0esnapshot_chunk\x18, \x01(\v2#.signalbox.journal.v1.SnapshotChunkH\x00R\rsnapshotChunk\x126\n" +
+	"\x06paused\x18- \x01(\v2\x1c.signalbox.journal.v1.PausedH\x00R\x06pausedB\a\n" +
 	"\x05event\"0\n" +
 	"\x06Origin\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\fR\x05epoch\x12\x10\n" +
@@ -546,6 +562,7 @@ var file_journal_v1_journal_proto_goTypes = []any{
 	(*Traced)(nil),          // 18: signalbox.journal.v1.Traced
 	(*RegistryChanged)(nil), // 19: signalbox.journal.v1.RegistryChanged
 	(*SnapshotChunk)(nil),   // 20: signalbox.journal.v1.SnapshotChunk
+	(*Paused)(nil),          // 21: signalbox.journal.v1.Paused
 }
 var file_journal_v1_journal_proto_depIdxs = []int32{
 	1,  // 0: signalbox.journal.v1.Envelope.origin:type_name -> signalbox.journal.v1.Origin
@@ -568,11 +585,12 @@ var file_journal_v1_journal_proto_depIdxs = []int32{
 	18, // 17: signalbox.journal.v1.Envelope.traced:type_name -> signalbox.journal.v1.Traced
 	19, // 18: signalbox.journal.v1.Envelope.registry_changed:type_name -> signalbox.journal.v1.RegistryChanged
 	20, // 19: signalbox.journal.v1.Envelope.snapshot_chunk:type_name -> signalbox.journal.v1.SnapshotChunk
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	21, // 20: signalbox.journal.v1.Envelope.paused:type_name -> signalbox.journal.v1.Paused
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_journal_v1_journal_proto_init() }
@@ -581,6 +599,7 @@ func file_journal_v1_journal_proto_init() {
 		return
 	}
 	file_journal_v1_calls_proto_init()
+	file_journal_v1_health_proto_init()
 	file_journal_v1_ledger_proto_init()
 	file_journal_v1_registry_proto_init()
 	file_journal_v1_journal_proto_msgTypes[0].OneofWrappers = []any{
@@ -603,6 +622,7 @@ func file_journal_v1_journal_proto_init() {
 		(*Envelope_Traced)(nil),
 		(*Envelope_RegistryChanged)(nil),
 		(*Envelope_SnapshotChunk)(nil),
+		(*Envelope_Paused)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
