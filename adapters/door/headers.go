@@ -9,6 +9,13 @@ import (
 
 // Names of headers are in lower case here.
 
+// HeaderAnthropicVersion must stand in every call of Anthropic's dialect. SDKs send
+// it; AnthropicVersion, the one there is, is for callers who are no SDK.
+const (
+	HeaderAnthropicVersion = "anthropic-version"
+	AnthropicVersion       = "2023-06-01"
+)
+
 // hopHeaders are about one connection (RFC 9110, 7.6.1), beside those that
 // Connection names.
 var hopHeaders = []string{

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/signalbox-dev/signalbox/decision"
 	"github.com/signalbox-dev/signalbox/decision/llm"
 	"github.com/signalbox-dev/signalbox/registry"
 )
@@ -17,7 +18,7 @@ func ModelEdit(d *registry.Deployment, endpoint llm.Endpoint, body []byte, span 
 	if len(body) == 0 {
 		return llm.Edit{}, nil
 	}
-	pathNames := d.ProviderRef == nil || PathNamesModel(d.ProviderRef, endpoint)
+	pathNames := d.ProviderRef == nil || decision.PathNamesModel(d.ProviderRef, endpoint)
 	if span == [2]int{} && pathNames {
 		return llm.Edit{}, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/signalbox-dev/signalbox/decision"
 	"github.com/signalbox-dev/signalbox/decision/llm"
 	"github.com/signalbox-dev/signalbox/registry"
 )
@@ -58,7 +59,7 @@ func upstreamPath(p *registry.Provider, base, model string, endpoint llm.Endpoin
 			return strings.TrimSuffix(base, "/openai/v1") + "/openai/v1" + operation
 		}
 		version := "?api-version=" + url.QueryEscape(p.APIVersion)
-		if PathNamesModel(p, endpoint) {
+		if decision.PathNamesModel(p, endpoint) {
 			return base + "/openai/deployments/" + url.PathEscape(model) + operation + version
 		}
 		return base + "/openai" + operation + version
@@ -68,13 +69,24 @@ func upstreamPath(p *registry.Provider, base, model string, endpoint llm.Endpoin
 	return base + operation
 }
 
-// PathNamesModel reports whether the path of an operation says which model is
-// meant, so that a body without a model is complete there. It is so at Azure's
-// dated versions only, and there not for responses, which came after.
-func PathNamesModel(p *registry.Provider, endpoint llm.Endpoint) bool {
-	return p.Kind == registry.ProviderAzureOpenAI && dated(p) && endpoint != llm.Responses
-}
-
 // dated reports whether an Azure provider is called by one of the API's dated
 // versions and not by its v1.
 func dated(p *registry.Provider) bool { return p.APIVersion != "" && p.APIVersion != "v1" }
+
+// WithBeta is a provider's path with the one thing that is kept of the caller's
+// query: Anthropic's SDKs ask for beta features by it. The rest is the caller's way
+// of addressing us, such as Azure's api-version, or a key.
+func WithBeta(path, asked string) string {
+	_, query, _ := strings.Cut(asked, "?")
+	if !strings.Contains(query, "beta") {
+		return path // most paths; parsing is not free
+	}
+	values, _ := url.ParseQuery(query) // what can be read of it, as net/http does
+	if values.Get("beta") != "true" {
+		return path
+	}
+	if strings.Contains(path, "?") {
+		return path + "&beta=true"
+	}
+	return path + "?beta=true"
+}

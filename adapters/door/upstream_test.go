@@ -44,7 +44,7 @@ func TestEveryOperationEverywhere(t *testing.T) {
 			t.Errorf("%s at %s: %s, want %s", c.asked, c.provider.Kind, got, c.want)
 		}
 		route, known := llm.Recognise("POST", c.asked)
-		if named := door.PathNamesModel(c.provider, route.Endpoint); !known || named != c.named {
+		if named := decision.PathNamesModel(c.provider, route.Endpoint); !known || named != c.named {
 			t.Errorf("%s at %s: known %v, the path names the model: %v", c.asked, c.provider.Kind, known, named)
 		}
 	}

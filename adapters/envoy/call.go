@@ -101,7 +101,7 @@ func NewCall(req *decision.Request, answer *decision.Answer, told *door.Answer, 
 		if err != nil {
 			return Call{}, err
 		}
-		t := Try{Path: WithBeta(told.Deployments[i].Path, req.Path)}
+		t := Try{Path: door.WithBeta(told.Deployments[i].Path, req.Path)}
 		if !edited {
 			t.Edits = backwards(plan.Edits)
 		}

@@ -1,18 +1,12 @@
 package envoy
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/signalbox-dev/signalbox/adapters/door"
 	"github.com/signalbox-dev/signalbox/decision"
 	"github.com/signalbox-dev/signalbox/decision/llm"
-)
-
-const (
-	headerAnthropicVersion = "anthropic-version"
-	anthropicVersion       = "2023-06-01" // the one there is, for callers who are no SDK
 )
 
 // notMutable are hop headers that Envoy writes itself for each connection, and that
@@ -37,8 +31,8 @@ func NewOutgoing(asked decision.Headers, dialect llm.Dialect, body bool) Outgoin
 		// read another body than that.
 		o.Set["content-type"] = "application/json"
 	}
-	if dialect == llm.Anthropic && asked[headerAnthropicVersion] == "" {
-		o.Set[headerAnthropicVersion] = anthropicVersion
+	if dialect == llm.Anthropic && asked[door.HeaderAnthropicVersion] == "" {
+		o.Set[door.HeaderAnthropicVersion] = door.AnthropicVersion
 	}
 	for name, value := range asked {
 		if name != "" && name[0] != ':' && hidden(name, value) {
@@ -75,19 +69,4 @@ func (o *Outgoing) Name(deployment, path, asked string) {
 	if path != asked {
 		o.Set[":path"] = path
 	}
-}
-
-// WithBeta is a provider's path with the one thing that is kept of the query the
-// caller sent: Anthropic's SDKs ask for beta features by it. The rest is the caller's
-// way of addressing us, such as Azure's api-version, or a key.
-func WithBeta(path, asked string) string {
-	_, query, _ := strings.Cut(asked, "?")
-	values, err := url.ParseQuery(query)
-	if err != nil && values == nil || values.Get("beta") != "true" {
-		return path
-	}
-	if strings.Contains(path, "?") {
-		return path + "&beta=true"
-	}
-	return path + "?beta=true"
 }

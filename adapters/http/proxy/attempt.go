@@ -105,11 +105,7 @@ func (c *call) once(a *attempt, to door.Deployment, secret vault.Secret) (*http.
 func (c *call) learn(a *attempt) {
 	switch {
 	case a.resp != nil:
-		// A 403 may be about one caller's prompt, and must not take the deployment from
-		// all others.
-		status := a.resp.StatusCode
-		useless := status < 200 || status >= 300 && status < 400 || aboutUs(status) && status != http.StatusForbidden
-		c.p.Health.Learn(a.deployment.Name, health.Sign{Status: status, Header: a.resp.Header, Failed: useless, Began: a.at})
+		c.p.Health.Learn(a.deployment.Name, door.Shown(a.resp.StatusCode, a.resp.Header, a.at))
 	case !ours(a.err):
 		c.p.Health.Learn(a.deployment.Name, health.Sign{Failed: true, Began: a.at})
 	}

@@ -76,7 +76,7 @@ func (p *passage) broke(err error) {
 		p.refuseAs(p.failure(err))
 		return
 	case p.events:
-		_ = p.put(errorEvent(p.route.Endpoint, p.failure(err)))
+		_ = p.put(door.ErrorEvent(p.route.Endpoint, p.failure(err)))
 	}
 	p.abort()
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/adapters/door"
 	"github.com/signalbox-dev/signalbox/journal"
 )
 
@@ -83,21 +84,10 @@ func (c *call) judge(a *attempt) fate {
 		return relayed
 	case status == http.StatusTooManyRequests || status >= 500:
 		return next
-	case status < 400 || aboutUs(status):
+	case status < 400 || door.AboutUs(status):
 		return next
 	}
 	return rejected
-}
-
-// aboutUs reports whether a status speaks of our account with the provider. Shown
-// to the caller it would say that their key, or their money, is not good; an SDK
-// would raise just that, and its user would go looking in the wrong place.
-func aboutUs(status int) bool {
-	switch status {
-	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusProxyAuthRequired:
-		return true
-	}
-	return false
 }
 
 // note remembers a try, and tells those who watch.
@@ -118,7 +108,7 @@ func (c *call) note(a *attempt, f fate) {
 		// status below 400 would say that it went well.
 		t.outcome, t.status = journal.OutcomeNotSent, 0
 	}
-	if f == next && a.rejected != nil && a.rejected.status >= 400 && !aboutUs(a.rejected.status) {
+	if f == next && a.rejected != nil && a.rejected.status >= 400 && !door.AboutUs(a.rejected.status) {
 		c.spare = a.rejected
 	}
 	c.tries = append(c.tries, t)

@@ -30,9 +30,7 @@ var notToProvider = []string{"host", "content-length", "content-encoding", "acce
 var notToCaller = []string{"content-length", "date"}
 
 const (
-	headerAnthropicVersion = "Anthropic-Version"
-	anthropicVersion       = "2023-06-01" // the one there is, for callers who are no SDK
-	headerDeployment       = "X-Signalbox-Deployment"
+	headerDeployment = "X-Signalbox-Deployment"
 )
 
 func hasKey(h http.Header) bool {
@@ -68,8 +66,8 @@ func toProvider(from http.Header) http.Header {
 func dress(h http.Header, dialect llm.Dialect, p *registry.Provider, secret vault.Secret) {
 	// An answer that is encoded could not be read for its usage.
 	h.Set("Accept-Encoding", "identity")
-	if dialect == llm.Anthropic && h.Get(headerAnthropicVersion) == "" {
-		h.Set(headerAnthropicVersion, anthropicVersion)
+	if dialect == llm.Anthropic && h.Get(door.HeaderAnthropicVersion) == "" {
+		h.Set(door.HeaderAnthropicVersion, door.AnthropicVersion)
 	}
 	if h.Get("User-Agent") == "" {
 		h.Set("User-Agent", "signalbox")

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/adapters/door"
 	"github.com/signalbox-dev/signalbox/decision/health"
 )
 
@@ -76,7 +77,7 @@ func outcomeOf(a *attempt, f fate) string {
 		return outcomeLimited
 	case status >= 500:
 		return outcomeUnavailable
-	case aboutUs(status):
+	case door.AboutUs(status):
 		return outcomeAccount
 	}
 	return outcomeRedirected

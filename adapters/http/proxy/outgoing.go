@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"strings"
 
 	"github.com/signalbox-dev/signalbox/adapters/door"
 	"github.com/signalbox-dev/signalbox/registry"
@@ -24,7 +23,7 @@ func (c *call) outgoing(a *attempt, to door.Deployment, secret vault.Secret) (*h
 	trace := httptrace.WithClientTrace(a.ctx, &httptrace.ClientTrace{
 		GotConn: func(got httptrace.GotConnInfo) { a.reused.Store(got.Reused) },
 	})
-	req, err := http.NewRequestWithContext(trace, c.r.Method, to.Scheme+"://"+to.Host+withBeta(to.Path, c.r), nil)
+	req, err := http.NewRequestWithContext(trace, c.r.Method, to.Scheme+"://"+to.Host+door.WithBeta(to.Path, c.r.URL.RequestURI()), nil)
 	if err != nil {
 		return nil, fmt.Errorf("address the call: %w", err)
 	}
@@ -61,20 +60,6 @@ func (c *call) parts(d *registry.Deployment) ([][]byte, error) {
 		return [][]byte{c.body}, nil
 	}
 	return [][]byte{c.body[:edit.At[0]], edit.Text, c.body[edit.At[1]:]}, nil
-}
-
-// withBeta is the provider's path with the one thing that is kept of the caller's
-// query: Anthropic's SDKs ask for beta features by it. The rest is the caller's way
-// of addressing us, such as Azure's api-version, or a key.
-func withBeta(path string, r *http.Request) string {
-	beta := r.URL.Query()["beta"]
-	if len(beta) == 0 || beta[0] != "true" {
-		return path
-	}
-	if strings.Contains(path, "?") {
-		return path + "&beta=true"
-	}
-	return path + "?beta=true"
 }
 
 // outflow is the body on its way out. It notes when the last byte leaves our hands,
