@@ -60,7 +60,17 @@ func (b *Box) CreateKey(ctx context.Context, app string) (string, error) {
 
 // NewKey makes an app's key.
 func (b *Box) NewKey(ctx context.Context, app string) (id, secret string, err error) {
-	out, err := b.Run(ctx, "keys", "create", "--app", app, "-o", "json")
+	return b.create(ctx, "--app", app)
+}
+
+// NewGatewayToken makes a gateway's token.
+func (b *Box) NewGatewayToken(ctx context.Context, gateway string) (secret string, err error) {
+	_, secret, err = b.create(ctx, "--gateway", gateway)
+	return secret, err
+}
+
+func (b *Box) create(ctx context.Context, whose ...string) (id, secret string, err error) {
+	out, err := b.Run(ctx, append([]string{"keys", "create", "-o", "json"}, whose...)...)
 	if err != nil {
 		return "", "", err
 	}

@@ -239,10 +239,21 @@ func (b *Box) Stop() error {
 	return b.signal(syscall.SIGTERM)
 }
 
+// Pause has it stand still, with its connections open, as a machine does that is
+// out of breath; Resume has it go on.
+func (b *Box) Pause() error { return b.running().Signal(syscall.SIGSTOP) }
+
+// Resume ends a Pause.
+func (b *Box) Resume() error { return b.running().Signal(syscall.SIGCONT) }
+
 // Drain asks it to drain and does not wait; Stop does.
 func (b *Box) Drain() error {
+	return b.running().Signal(syscall.SIGTERM)
+}
+
+func (b *Box) running() *os.Process {
 	cmd, _ := b.process()
-	return cmd.Process.Signal(syscall.SIGTERM)
+	return cmd.Process
 }
 
 func (b *Box) process() (*exec.Cmd, chan struct{}) {

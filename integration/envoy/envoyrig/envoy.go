@@ -23,6 +23,7 @@ type Config struct {
 	Dir       string // its folder
 	Bootstrap string // YAML
 	Args      []string
+	Env       []string  // on top of the process's
 	Log       io.Writer // of the process; nil: only its end is kept, see Tail
 }
 
@@ -66,6 +67,7 @@ func Launch(ctx context.Context, c Config) (*Envoy, error) {
 	// has to be numbered apart.
 	args := []string{"-c", file, "--disable-hot-restart", "--concurrency", "2", "--log-level", "warning", "--admin-address-path", address}
 	e.cmd = exec.Command(c.Binary, append(args, c.Args...)...)
+	e.cmd.Env = append(os.Environ(), c.Env...)
 	out := io.Writer(e.tail)
 	if c.Log != nil {
 		out = io.MultiWriter(e.tail, c.Log)

@@ -24,12 +24,12 @@ func Binary(t *testing.T, version string) string {
 	return path
 }
 
-// Start runs an Envoy of a version with a bootstrap, until the test ends. The hidden
-// words may stand neither in its log nor in what it says of its configuration, and
-// neither may any key of ours.
-func Start(t *testing.T, version, bootstrap string, hidden ...string) *envoyrig.Envoy {
+// Start runs an Envoy until the test ends, and waits until it serves. The hidden words
+// may stand neither in its log nor in what it says of its configuration, and neither
+// may any key of ours.
+func Start(t *testing.T, version string, c envoyrig.Config, hidden ...string) *envoyrig.Envoy {
 	t.Helper()
-	e := Launch(t, version, bootstrap, hidden...)
+	e := Launch(t, version, c, hidden...)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := e.Ready(ctx); err != nil {
@@ -39,12 +39,13 @@ func Start(t *testing.T, version, bootstrap string, hidden ...string) *envoyrig.
 }
 
 // Launch is Start for an Envoy that is not expected to serve soon.
-func Launch(t *testing.T, version, bootstrap string, hidden ...string) *envoyrig.Envoy {
+func Launch(t *testing.T, version string, c envoyrig.Config, hidden ...string) *envoyrig.Envoy {
 	t.Helper()
 	log := &rigtest.Log{}
+	c.Binary, c.Dir, c.Log = Binary(t, version), t.TempDir(), log
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	e, err := envoyrig.Launch(ctx, envoyrig.Config{Binary: Binary(t, version), Dir: t.TempDir(), Bootstrap: bootstrap, Log: log})
+	e, err := envoyrig.Launch(ctx, c)
 	if err != nil {
 		t.Fatal(err)
 	}
