@@ -27,8 +27,9 @@ type Config struct {
 	HTTP, GRPC, Ops string
 	// Admin is where operators are answered; empty: beside the gateways, on HTTP.
 	Admin string
-	// HTTPS is the door's certificate; nil: plain HTTP.
-	HTTPS *HTTPS
+	// HTTPS is the certificate of the HTTP door, and Secure that of the gRPC door; nil:
+	// plain.
+	HTTPS, Secure *Certificate
 	// NoFile starts serve as somebody does who tries it: with no configuration file,
 	// in Dir; where to listen comes from the environment.
 	NoFile bool
@@ -37,10 +38,18 @@ type Config struct {
 	Log   io.Writer // of the process; nil: kept, see Tail
 }
 
-// HTTPS names the files of the door's certificate, and how we call it.
-type HTTPS struct {
+// Certificate names the files of a door's certificate, and how we call the HTTP door.
+type Certificate struct {
 	Cert, Key, ClientCA string
 	Client              *tls.Config
+}
+
+// yaml is the certificate's part of a listener.
+func (c *Certificate) yaml() string {
+	if c == nil {
+		return ""
+	}
+	return fmt.Sprintf(", tls: {cert: %s, key: %s, client_ca: %s}", c.Cert, c.Key, c.ClientCA)
 }
 
 // Box is one running signalbox.
@@ -89,11 +98,7 @@ func New(c Config) (*Box, error) {
 
 func (c *Config) yaml() string {
 	listen := func(name, addr, more string) string { return fmt.Sprintf("%s: {listen: %s%s}\n", name, addr, more) }
-	files := ""
-	if t := c.HTTPS; t != nil {
-		files = fmt.Sprintf(", tls: {cert: %s, key: %s, client_ca: %s}", t.Cert, t.Key, t.ClientCA)
-	}
-	text := fmt.Sprintf("data_dir: %s\n", c.Data()) + listen("http", c.HTTP, files) + listen("grpc", c.GRPC, "") + listen("ops", c.Ops, "")
+	text := fmt.Sprintf("data_dir: %s\n", c.Data()) + listen("http", c.HTTP, c.HTTPS.yaml()) + listen("grpc", c.GRPC, c.Secure.yaml()) + listen("ops", c.Ops, "")
 	if c.Admin != "" {
 		text += listen("admin", c.Admin, "")
 	}
@@ -238,6 +243,9 @@ func (b *Box) Stop() error {
 	b.HTTPClient.CloseIdleConnections()
 	return b.signal(syscall.SIGTERM)
 }
+
+// Pid is the process's.
+func (b *Box) Pid() int { return b.running().Pid }
 
 // Pause has it stand still, with its connections open, as a machine does that is
 // out of breath; Resume has it go on.

@@ -28,9 +28,9 @@ const (
 // 2,000 slow streams at once: the process's memory is flat while they run, no
 // goroutine is left behind them, and all are settled as the provider counted.
 func TestManySlowStreams(t *testing.T) {
-	needs(t, 3*streams) // each has a connection's two ends here, and two in the process
+	rigtest.NeedsFiles(t, 3*streams) // each has a connection's two ends here, and two in the process
 	l := start(t)
-	pid := l.pid(t)
+	pid := l.Pid()
 	transport := &http.Transport{MaxIdleConnsPerHost: streams}
 	client := &http.Client{Transport: transport}
 	// A first round to the last row, so that what the process makes once is there.
@@ -70,13 +70,13 @@ const plateauTime = 45 * time.Second
 
 func (l *line) watchPlateau(t *testing.T, pid int) (p plateau) {
 	p.heapFirst = l.liveHeap(t)
-	w := watchMemory(pid, 250*time.Millisecond)
+	w := rigtest.WatchMemory(pid, 250*time.Millisecond)
 	for end := time.Now().Add(plateauTime); time.Now().Before(end); time.Sleep(time.Second) {
 		if n, err := l.goroutines(t); err == nil {
 			p.goroutines = max(p.goroutines, n)
 		}
 	}
-	p.rss = w.end()
+	p.rss = w.End()
 	p.heapLast = l.liveHeap(t)
 	if n := l.provider.InFlight(); n != streams {
 		t.Errorf("%d of %d streams were open to the plateau's end", n, streams)
@@ -208,7 +208,7 @@ func (l *line) settledAsBilled(t *testing.T, calls int) {
 
 func rss(t *testing.T, pid int) int64 {
 	t.Helper()
-	kib, err := memory(pid)
+	kib, err := rigtest.Memory(pid)
 	if err != nil {
 		t.Fatal(err)
 	}

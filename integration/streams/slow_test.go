@@ -27,7 +27,7 @@ const (
 // is charged as the provider counted.
 func TestASlowCallerSlowsTheProviderDown(t *testing.T) {
 	l := start(t)
-	pid := l.pid(t)
+	pid := l.Pid()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	l.stream(t, client, 20, time.Millisecond, nil) // what the process makes once
 	l.quiet(t)
@@ -38,16 +38,16 @@ func TestASlowCallerSlowsTheProviderDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	w := watchMemory(pid, 100*time.Millisecond)
+	w := rigtest.WatchMemory(pid, 100*time.Millisecond)
 	stuck := l.stuck(t)
-	paused := slices.Max(w.end())
+	paused := slices.Max(w.End())
 	if mb := (stuck - sentBefore) >> 20; mb > pausedMB {
 		t.Errorf("the provider sent %d MB to a caller who read nothing", mb)
 	}
 
-	w = watchMemory(pid, 100*time.Millisecond)
+	w = rigtest.WatchMemory(pid, 100*time.Millisecond)
 	read, chunks, ended := readAll(t, resp)
-	most := max(paused, slices.Max(w.end()))
+	most := max(paused, slices.Max(w.End()))
 	if chunks < huge || !ended || read>>20 < hugeMB {
 		t.Errorf("%d chunks of %d MB came, with the end: %v", chunks, read>>20, ended)
 	}
@@ -63,7 +63,7 @@ func TestASlowCallerSlowsTheProviderDown(t *testing.T) {
 // calls are charged once each, and the memory is flat.
 func TestCallersWhoReadNothingAndHangUp(t *testing.T) {
 	l := start(t)
-	pid := l.pid(t)
+	pid := l.Pid()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	l.stream(t, client, 20, time.Millisecond, nil)
 	base, before := l.quiet(t), rss(t, pid)
