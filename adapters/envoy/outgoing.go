@@ -2,7 +2,9 @@ package envoy
 
 import (
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/signalbox-dev/signalbox/adapters/door"
 	"github.com/signalbox-dev/signalbox/decision"
@@ -59,6 +61,18 @@ func hidden(name, value string) bool {
 		return false
 	}
 	return door.HiddenFromProvider(name) || door.IsHop(name) || strings.Contains(value, decision.KeyPrefix)
+}
+
+// Retry tells the router how often the call may be tried, and after what: after a reset
+// or in place of an answer that does not begin only where the hold pays for more than
+// one try that may have been billed. What Envoy has been told by its routes holds for
+// the rest.
+func (o *Outgoing) Retry(c *Call, firstByte time.Duration) {
+	o.Set["x-envoy-max-retries"] = strconv.Itoa(max(0, len(c.Order)-1))
+	if c.Attempts > 1 && len(c.Order) > 1 {
+		o.Set["x-envoy-retry-on"] = "reset"
+		o.Set["x-envoy-upstream-rq-per-try-timeout-ms"] = strconv.FormatInt(firstByte.Milliseconds(), 10)
+	}
 }
 
 // Name tells somebody's routes the deployment, and sends the call to its path.
