@@ -97,7 +97,8 @@ func (l *lab) credential(t *testing.T, name, value string) {
 
 // world is a registry in which each model, gpt-… or claude-…, has a deployment with
 // each provider, alpha's first: all at one price, so that the order is the names'.
-// Each differs in host, path, model and key. Deployments named in without are left out.
+// Each differs in host, path, model and key; but those of …-plain have the model's own
+// name. Deployments named in without are left out.
 func (l *lab) world(without ...string) string {
 	var w, deployments, prices strings.Builder
 	fmt.Fprintf(&w, `
@@ -125,7 +126,11 @@ models:
 			if strings.Contains(left, name+" ") {
 				continue
 			}
-			fmt.Fprintf(&deployments, "  - {name: %s, provider: %s, model: %s, upstream_model: %[3]s-at-%[4]s, kind: paygo}\n", name, at+of, model, at)
+			upstream := model + "-at-" + at
+			if strings.HasSuffix(model, "-plain") {
+				upstream = model
+			}
+			fmt.Fprintf(&deployments, "  - {name: %s, provider: %s, model: %s, upstream_model: %s, kind: paygo}\n", name, at+of, model, upstream)
 			fmt.Fprintf(&prices, "  - {deployment: %s, from: 2024-01-01T00:00:00Z, input: \"2.50\", output: \"10.00\"}\n", name)
 		}
 	}
@@ -251,6 +256,24 @@ func (l *lab) settled(t *testing.T, calls int) map[string][]attempt {
 		}
 		if len(all) != calls {
 			return fmt.Errorf("%d of %d are", len(all), calls)
+		}
+		return l.balance(t, all)
+	})
+	return all
+}
+
+// settledThese is settled for some of the calls.
+func (l *lab) settledThese(t *testing.T, answers map[string]answer) map[string][]attempt {
+	t.Helper()
+	var all map[string][]attempt
+	rigtest.Eventually(t, "these calls are settled", func() (err error) {
+		if all, err = l.attempts(t); err != nil {
+			return err
+		}
+		for id := range answers {
+			if len(all[id]) == 0 {
+				return fmt.Errorf("call %s is not", id)
+			}
 		}
 		return l.balance(t, all)
 	})

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Memory is what the process has in memory, in KiB.
+// Memory is what a process has in memory, in KiB.
 func Memory(pid int) (int64, error) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -48,7 +48,7 @@ type MemoryWatch struct {
 	done    sync.WaitGroup
 }
 
-// WatchMemory begins to.
+// WatchMemory samples a process's memory from now on.
 func WatchMemory(pid int, every time.Duration) *MemoryWatch {
 	w := &MemoryWatch{stop: make(chan struct{})}
 	w.done.Go(func() {

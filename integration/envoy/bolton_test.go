@@ -1,0 +1,213 @@
+package envoy_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/signalbox-dev/signalbox/integration/envoy/envoyrig"
+	"github.com/signalbox-dev/signalbox/integration/envoy/envoytest"
+	"github.com/signalbox-dev/signalbox/integration/rig"
+	"github.com/signalbox-dev/signalbox/integration/upstream"
+)
+
+// somebodys is an Envoy that was there before: its own routes and clusters, and its own
+// way to give each provider its key. Deployments are routed by hand.
+const somebodys = `
+admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
+node: {id: somebodys, cluster: somebodys}
+static_resources:
+  listeners:
+  - name: calls
+    address: {socket_address: {address: 127.0.0.1, port_value: 0}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: calls
+          use_remote_address: true
+          http_filters:
+          - {name: envoy.filters.http.router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+              - match: {prefix: /, headers: [{name: x-signalbox-deployment, string_match: {suffix: -beta}}]}
+                request_headers_to_add: [{header: {key: api-key, value: %[4]s}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}]
+                route: {cluster: beta, timeout: 0s}
+              - match: {prefix: /v1/messages}
+                request_headers_to_add: [{header: {key: x-api-key, value: %[3]s}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}]
+                route: {cluster: alpha, timeout: 0s}
+              - match: {prefix: /}
+                request_headers_to_add: [{header: {key: authorization, value: Bearer %[3]s}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}]
+                route: {cluster: alpha, timeout: 0s}
+  clusters:
+  - {name: alpha, load_assignment: {cluster_name: alpha, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %[1]s}}}}]}]}}
+  - {name: beta, load_assignment: {cluster_name: beta, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %[2]s}}}}]}]}}
+`
+
+// bolted puts what `signalbox envoy filter` prints where it says that it goes.
+func (l *lab) bolted(t *testing.T, version string, flags ...string) *envoytest.Front {
+	t.Helper()
+	token, err := l.NewGatewayToken(ctx(t), envoytest.Gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	minor := version[:strings.LastIndex(version, ".")]
+	printed, err := l.Run(ctx(t), append([]string{"envoy", "filter", "--envoy-version", minor}, flags...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := func(addr string) string { return addr[strings.LastIndex(addr, ":")+1:] }
+	var whole, snippet map[string]any
+	if err := yaml.Unmarshal(fmt.Appendf(nil, somebodys, port(l.alpha.addr), port(l.beta.addr), alphaKey, betaKey), &whole); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal([]byte(printed), &snippet); err != nil {
+		t.Fatalf("%v\n%s", err, printed)
+	}
+	static := whole["static_resources"].(map[string]any)
+	listener := static["listeners"].([]any)[0].(map[string]any)
+	chain := listener["filter_chains"].([]any)[0].(map[string]any)
+	manager := chain["filters"].([]any)[0].(map[string]any)["typed_config"].(map[string]any)
+	for key, value := range snippet {
+		switch key {
+		case "clusters":
+			static["clusters"] = append(static["clusters"].([]any), value.([]any)...)
+		case "http_filters":
+			manager["http_filters"] = append(value.([]any), manager["http_filters"].([]any)...)
+		default:
+			manager[key] = value
+		}
+	}
+	text, err := yaml.Marshal(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := envoytest.Start(t, version, envoyrig.Config{Bootstrap: string(text), Env: []string{"SIGNALBOX_GATEWAY_TOKEN=" + token}}, token)
+	listeners, err := e.Listeners(ctx(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &envoytest.Front{Envoy: e, Addr: listeners["calls"]}
+}
+
+// One filter is added to an Envoy that was there, the oldest and the newest: calls are
+// allowed, routed by the deployment's name, refused in the caller's dialect, and
+// charged; the caller's key ends at the filter.
+func TestOneFilterMore(t *testing.T) {
+	l := start(t, rig.Config{}, "gpt-plain", "claude-plain")
+	for _, row := range []struct {
+		version string
+		flags   []string
+		known   string // of an allowed call's usage
+	}{
+		{envoyrig.Oldest, []string{"--mode", "ext_authz", "--signalbox", l.GRPC}, "rule"},
+		{envoyrig.Oldest, []string{"--mode", "ext_authz-http", "--signalbox", l.HTTP}, "rule"},
+		{envoyrig.Newest, []string{"--mode", "ext_authz", "--signalbox", l.GRPC}, "exact"},
+		{envoyrig.Newest, []string{"--mode", "ext_authz-http", "--signalbox", l.HTTP}, "exact"},
+		{envoyrig.Newest, []string{"--mode", "ext_proc", "--signalbox", l.GRPC}, "exact"},
+	} {
+		t.Run(row.version+" "+row.flags[1], func(t *testing.T) {
+			l.alpha.Reset()
+			l.beta.Reset()
+			front := l.bolted(t, row.version, row.flags...)
+			answers := map[string]answer{}
+			for _, model := range l.models {
+				for _, stream := range []bool{false, true} {
+					a := l.mustAsk(t, front.URL(), call{model: model, stream: stream, max: 50, steer: []string{upstream.HeaderOutput, "12"}})
+					answers[a.decision] = a
+				}
+			}
+			l.judgeBolted(t, answers, row.known)
+			l.refusedThere(t, front)
+		})
+	}
+}
+
+func (l *lab) judgeBolted(t *testing.T, answers map[string]answer, known string) {
+	t.Helper()
+	calls := append(l.alpha.Calls(), l.beta.Calls()...)
+	if len(calls) != len(answers) {
+		t.Errorf("the providers were called %d times for %d calls", len(calls), len(answers))
+	}
+	var billed, charged int64
+	for _, c := range calls {
+		l.noCallersKey(t, c)
+		billed += cost(c.Usage.Input, c.Usage.Output)
+	}
+	rows := l.settledThese(t, answers)
+	for id := range answers {
+		if len(rows[id]) != 1 || rows[id][0].known != known {
+			t.Errorf("a call is settled as %+v; want it known by %s", rows[id], known)
+		}
+		for _, try := range rows[id] {
+			charged += try.charged
+		}
+	}
+	if known == "exact" && charged != billed || charged < billed {
+		t.Errorf("%d was charged, and the providers billed %d", charged, billed)
+	}
+}
+
+// refusedThere: an unknown key and a model that nobody has, in each dialect.
+func (l *lab) refusedThere(t *testing.T, front *envoytest.Front) {
+	t.Helper()
+	before := len(l.alpha.Calls()) + len(l.beta.Calls())
+	stranger := *l
+	stranger.key = "sbx_nobodyhasthiskey"
+	for _, row := range []struct {
+		l      *lab
+		model  string
+		status int
+		code   string
+	}{
+		{&stranger, "gpt-plain", http.StatusUnauthorized, "key_unknown"}, {&stranger, "claude-plain", http.StatusUnauthorized, "key_unknown"},
+		{l, "gpt-none", http.StatusNotFound, "model_unknown"}, {l, "claude-none", http.StatusNotFound, "model_unknown"},
+	} {
+		a, err := row.l.ask(ctx(t), front.URL(), call{model: row.model})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.status != row.status || !strings.Contains(a.body, row.code) || a.decision == "" || strings.HasPrefix(row.model, "claude") != strings.Contains(a.body, `"type":"error"`) {
+			t.Errorf("%s: %d %v %s; want %d %s in its dialect", row.model, a.status, a.header, a.body, row.status, row.code)
+		}
+	}
+	if now := len(l.alpha.Calls()) + len(l.beta.Calls()); now != before {
+		t.Errorf("%d refused calls reached a provider", now-before)
+	}
+}
+
+// An Envoy of somebody's own that lets calls pass while nobody decides: they pass
+// without their caller's key, and the audit has them as passed and unmetered.
+func TestCallsThatPassWhileNobodyDecides(t *testing.T) {
+	l := start(t, rig.Config{}, "gpt-plain", "claude-plain")
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			l.alpha.Reset()
+			front := l.bolted(t, envoyrig.Newest, "--mode", mode, "--signalbox", l.GRPC, "--failure-mode", "open", "--timeout", "1s")
+			l.allAnswered(t, front)
+			if err := l.Pause(); err != nil {
+				t.Fatal(err)
+			}
+			for _, model := range l.models {
+				if a := l.mustAsk(t, front.URL(), call{model: model}); a.decision != "" {
+					t.Errorf("%s: a decision of nobody's: %v", model, a.header)
+				}
+			}
+			if err := l.Resume(); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range l.alpha.Calls() {
+				l.noCallersKey(t, c)
+			}
+			l.answeredAgain(t, front)
+			l.undecided(t, "allow", len(l.models))
+		})
+	}
+}
