@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,10 +34,13 @@ type journaled struct{ app, gateway string }
 // lookThrough looks each decision up, because anybody can write a header. What the
 // journal does not know was decided elsewhere; notes say what could not be looked up.
 func (g *globals) lookThrough(ctx context.Context, c *canary, all []*doctorSeen, now func() time.Time) (notes []string) {
-	known, missing, err := g.known(ctx, all, now)
+	known, err := g.known(ctx, all, now)
 	if err != nil {
 		notes = append(notes, fmt.Sprintf("decisions were not looked up in the journal: %s", oneLine(err.Error())))
 	}
+	// Where it is our service that answers, as the budget's name proves, and nothing is
+	// found, the journal is read late.
+	late := len(known) == 0 && slices.ContainsFunc(all, func(s *doctorSeen) bool { return s.budget == c.budget })
 	unseen := 0
 	for _, s := range all {
 		switch {
@@ -45,7 +49,7 @@ func (g *globals) lookThrough(ctx context.Context, c *canary, all []*doctorSeen,
 			s.gateway = known[s.decision].gateway
 		case s.budget == c.budget: // no other service knows this name
 			unseen++
-		case err != nil || len(missing) == len(known)+len(missing):
+		case err != nil || late:
 			unseen++
 		default:
 			s.verdict = verdict{stranger, fixStranger}
@@ -57,28 +61,29 @@ func (g *globals) lookThrough(ctx context.Context, c *canary, all []*doctorSeen,
 	return notes
 }
 
-// known asks until every decision is there, or the time is over.
-func (g *globals) known(ctx context.Context, all []*doctorSeen, now func() time.Time) (map[string]journaled, map[string]bool, error) {
+// known asks until every decision is there, or the time is over. The engine may still
+// be starting, so an error is one only then; except where there is none.
+func (g *globals) known(ctx context.Context, all []*doctorSeen, now func() time.Time) (map[string]journaled, error) {
 	known, missing := map[string]journaled{}, map[string]bool{}
 	for _, s := range all {
-		if decisionID.MatchString(s.decision) {
+		if s.verdict.is != passedBy && decisionID.MatchString(s.decision) {
 			missing[s.decision] = true
 		}
 	}
 	for began := now(); len(missing) > 0; {
-		if err := g.lookUp(ctx, known, missing); err != nil {
-			return known, missing, err
-		}
-		if len(missing) == 0 || now().Sub(began) > journalWait {
-			break
+		err := g.lookUp(ctx, known, missing)
+		refused, _ := errors.AsType[*apiError](err)
+		without := refused != nil && refused.response.Error.Code == "analytics_missing"
+		if len(missing) == 0 || without || now().Sub(began) > journalWait {
+			return known, err
 		}
 		select {
 		case <-ctx.Done():
-			return known, missing, ctx.Err()
+			return known, ctx.Err()
 		case <-time.After(journalPause):
 		}
 	}
-	return known, missing, nil
+	return known, nil
 }
 
 // lookUp moves what the journal knows from missing to known.

@@ -77,24 +77,22 @@ func ms(d time.Duration) float64 {
 	return float64(d.Round(10*time.Microsecond)) / float64(time.Millisecond)
 }
 
-// doctorRow is the calls of one kind that ended alike.
+// doctorRow is calls that ended alike.
 type doctorRow struct {
-	check         check
-	route, answer string
-	verdict       verdict
-	models        []string
-	calls         int
+	route, asks, models, answers []string
+	verdict                      verdict
+	calls                        int
 }
 
-// doctorTable prints one row for calls that ended alike, and what to fix once for all
+// doctorTable prints a row for calls that ended alike, and what to fix once for all
 // that have it in common.
 func (g *globals) doctorTable(report doctorReport, all []*doctorSeen) error {
 	rows := doctorRows(all)
 	cells := make([][]string, len(rows))
 	for i, r := range rows {
-		cells[i] = []string{string(r.check), r.route, fewModels(r.models), r.answer, string(r.verdict.is)}
+		cells[i] = []string{few(r.route), few(r.asks), few(r.models), strings.Join(r.answers, ", "), fmt.Sprint(r.calls), string(r.verdict.is)}
 	}
-	if err := g.table([]string{"check", "route", "models", "answer", "verdict"}, cells); err != nil {
+	if err := g.table([]string{"route", "checks", "models", "answers", "calls", "verdict"}, cells); err != nil {
 		return err
 	}
 	for _, fix := range fixes(rows) {
@@ -111,38 +109,57 @@ func (g *globals) doctorTable(report doctorReport, all []*doctorSeen) error {
 	return err
 }
 
+// doctorRows puts what is well on one row a route, and all unknown paths on one. What
+// is red has a row for each check, because each shows another way around.
 func doctorRows(all []*doctorSeen) []*doctorRow {
 	var rows []*doctorRow
 	at := map[string]*doctorRow{}
 	for _, s := range all {
+		route, asks := s.method+" "+plainPath(s.shown), string(s.check)
+		if strings.HasSuffix(s.shown, " (stream)") {
+			asks += " (stream)"
+		}
 		answer := strings.TrimSpace(fmt.Sprintf("%d %s", s.status, s.code))
 		if s.err != nil {
 			answer = "-"
 		}
-		key := fmt.Sprintf("%s|%s|%s|%s|%s|%s", s.check, s.method, s.shown, answer, s.verdict.is, s.verdict.fix)
+		key := fmt.Sprintf("%s|%s", s.verdict.is, route)
+		switch {
+		case s.verdict.red():
+			key += fmt.Sprintf("|%s|%s|%s", asks, answer, s.verdict.fix)
+		case s.check == checkUnknown:
+			key = string(s.verdict.is) + "|unknown"
+		}
 		row := at[key]
 		if row == nil {
-			row = &doctorRow{check: s.check, route: s.method + " " + s.shown, answer: answer, verdict: s.verdict}
+			row = &doctorRow{verdict: s.verdict}
 			at[key], rows = row, append(rows, row)
 		}
 		row.calls++
-		if s.model != "" && !slices.Contains(row.models, s.model) {
-			row.models = append(row.models, s.model)
+		row.route, row.asks, row.answers = with(row.route, route), with(row.asks, asks), with(row.answers, answer)
+		if s.model != "" {
+			row.models = with(row.models, s.model)
 		}
 	}
 	return rows
 }
 
-// fewModels names a few and counts the rest.
-func fewModels(models []string) string {
-	const few = 2
-	switch {
-	case len(models) == 0:
-		return "-"
-	case len(models) > few:
-		return fmt.Sprintf("%s and %d more", strings.Join(models[:few], ", "), len(models)-few)
+func with(list []string, one string) []string {
+	if slices.Contains(list, one) {
+		return list
 	}
-	return strings.Join(models, ", ")
+	return append(list, one)
+}
+
+// few names the first and counts the others.
+func few(list []string) string {
+	switch len(list) {
+	case 0:
+		return "-"
+	case 1:
+		return list[0]
+	}
+	return fmt.Sprintf("%s and %d more", list[0], len(list)-1)
 }
 
 // fixes are the different ones, each with the verdict it belongs to.

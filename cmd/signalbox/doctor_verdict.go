@@ -15,7 +15,7 @@ const (
 	wired      standing = "wired"      // our decision, and the one there must be
 	unmetered  standing = "unmetered"  // our decision to let it pass: a paths rule says so
 	unrouted   standing = "no route"   // the gateway sends this nowhere
-	passedBy   standing = "PASSED"     // a provider was reached
+	passedBy   standing = "PASSED"     // somebody answered who is not us: a provider, most likely
 	garbled    standing = "GARBLED"    // we were asked, about another call than this one
 	stranger   standing = "STRANGER"   // a decision was made that is not in this journal
 	unanswered standing = "UNANSWERED" // the gateway waits for us in vain
@@ -32,7 +32,7 @@ func (v verdict) red() bool { return v.fix != "" }
 
 // What to fix, by what was seen.
 const (
-	fixPassed = "these calls reached a provider without a decision: no filter of ours is on their route, a route turns it off, " +
+	fixPassed = "these calls were answered without a decision: no filter of ours is on their route, a route turns it off, " +
 		"or it lets calls pass when it fails (failure_mode_allow). `signalbox envoy filter` prints the filter; it stands before the router, and typed_per_filter_config must not disable it"
 	fixAllowed    = "Signalbox let these calls pass though the canary may spend nothing: the gateway puts another key in place of the caller's before it asks"
 	fixUnanswered = "the gateway answered 5xx by itself: it asks Signalbox and gets no answer. Look whether its cluster for Signalbox has the right address and speaks HTTP/2, whether it may ask (its token or certificate), and at the time-out of the filter"
@@ -74,6 +74,8 @@ func judgeSeen(s *doctorSeen) verdict {
 		return verdict{unanswered, "Signalbox has too much to do at once (limits.streams, limits.bodies)"}
 	case s.status < 300:
 		return verdict{passedBy, fixPassed}
+	case s.status < 400 && s.check == checkUnknown:
+		return verdict{is: unrouted} // to a tidier path, and nowhere else
 	case s.status < 400:
 		return verdict{unanswered, fixRedirect}
 	case s.code == string(decision.PathUnknown):

@@ -37,6 +37,7 @@ var listed = []page{
 	{path: "docs/try-it.md"},
 	{path: "docs/set-budgets.md", after: "docs/try-it.md"},
 	{path: "docs/the-proxy.md", after: "docs/try-it.md"},
+	{path: "docs/is-it-wired.md", after: "docs/try-it.md"},
 	{path: "docs/use/python.md", after: "docs/try-it.md"},
 	{path: "docs/use/node.md", after: "docs/try-it.md"},
 	{path: "docs/use/claude-code.md", after: "docs/try-it.md"},
