@@ -38,6 +38,7 @@ type Board struct {
 
 	mu     sync.Mutex // of changes
 	notify func(Change)
+	tell   func(State) // of a pause that began or grew here
 }
 
 // entry is one deployment that is not known to be well. The two counters belong
@@ -52,6 +53,7 @@ type entry struct {
 type Change struct {
 	State    State
 	From, To Phase
+	Told     bool // by another replica; else an answer of this one's showed it
 }
 
 // NewBoard starts with every deployment healthy.
@@ -116,8 +118,43 @@ func (b *Board) Learn(deployment string, s Sign) {
 	}
 	after := before.after(r, at)
 	b.put(e, after, at)
-	if from, to := before.Phase(at), after.Phase(at); b.notify != nil && from != to {
+	from, to := before.Phase(at), after.Phase(at)
+	if b.notify != nil && from != to {
 		b.notify(Change{State: after, From: from, To: to})
+	}
+	if b.tell != nil && to == Out && !after.Until.Equal(before.Until) {
+		b.tell(after)
+	}
+}
+
+// adopt takes over what another replica has found: that a deployment is out, or was a
+// moment ago, and should be tried gently. It tells nobody; whoever should know has heard
+// it as we have. s is within what can be true at this moment.
+func (b *Board) adopt(s State) {
+	at := b.now()
+	if s.Deployment == "" || s.Phase(at) == Well {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e, known := (*b.current.Load())[s.Deployment]
+	before := State{Deployment: s.Deployment}
+	if known {
+		if before = *e.state.Load(); before.stale(at) {
+			before = State{Deployment: s.Deployment}
+		}
+	}
+	from := before.Phase(at)
+	if from == Well {
+		before.Until, before.Successes = time.Time{}, 0
+	}
+	after := before.joined(s)
+	if after == before {
+		return
+	}
+	b.put(e, after, at)
+	if to := after.Phase(at); b.notify != nil && from != to {
+		b.notify(Change{State: after, From: from, To: to, Told: true})
 	}
 }
 

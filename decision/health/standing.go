@@ -20,6 +20,8 @@ const (
 	probeEvery     = time.Second
 	// maxTrial ends a trial in which nobody went there.
 	maxTrial = maxPause
+	// maxPauses ends their counting: far beyond the bound, far from an overflow.
+	maxPauses = 16
 	// memory is how long after the last bad sign a failure counts as one in a row,
 	// and a pause as the one before the next.
 	memory = maxPause
@@ -170,7 +172,7 @@ func (s State) failed(r reading, phase Phase, at time.Time) State {
 // out begins a pause of our own measure, twice the one before.
 func (s State) out(cause Cause, at time.Time) State {
 	pause := maxPause
-	if s.Pauses < 16 { // far beyond the bound, far from an overflow
+	if s.Pauses < maxPauses {
 		pause = min(firstPause<<s.Pauses, maxPause)
 		s.Pauses++
 	}

@@ -390,6 +390,8 @@ type Envelope_SnapshotChunk struct {
 }
 
 type Envelope_Paused struct {
+	// On a topic of its own, which a program that does not know it never reads: no
+	// higher rules.
 	Paused *Paused `protobuf:"bytes,45,opt,name=paused,proto3,oneof"`
 }
 
