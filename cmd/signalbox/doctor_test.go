@@ -270,7 +270,9 @@ func TestDoctorFindsWhatIsNotWired(t *testing.T) {
 			})
 		}, []string{"PASSED", "another key in place"}},
 		"a redirect": {func(c *clinic) http.HandlerFunc {
-			return only(c, always, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://elsewhere.test/", http.StatusMovedPermanently) })
+			return only(c, always, func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "https://elsewhere.test/", http.StatusMovedPermanently)
+			})
 		}, []string{"301", "UNANSWERED", "redirects"}},
 		"no route at all": {func(c *clinic) http.HandlerFunc {
 			return only(c, always, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) })
