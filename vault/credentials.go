@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -30,6 +31,9 @@ type Credentials struct {
 	environs []Problem
 
 	current atomic.Pointer[credentials]
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced when a credential comes, changes or goes
 
 	poll   time.Duration // how often the folder is read if nobody says that it changed
 	settle time.Duration // how long it must have been left alone
@@ -67,7 +71,7 @@ type Status struct {
 // credential. A file that cannot be used is only a Problem: one broken file must
 // not keep the others from being used.
 func OpenCredentials(dir string, env []string, log *slog.Logger) (*Credentials, error) {
-	c := &Credentials{log: log, poll: 5 * time.Second, settle: 100 * time.Millisecond}
+	c := &Credentials{log: log, poll: 5 * time.Second, settle: 100 * time.Millisecond, changed: make(chan struct{})}
 	if dir != "" {
 		c.dir = filepath.Clean(dir)
 	}
@@ -95,6 +99,14 @@ func (c *Credentials) Credential(name string) (Secret, bool) {
 	}
 	s, ok := c.env[variable(name)]
 	return s, ok
+}
+
+// Changed is closed when a credential comes, changes or goes after this call: whoever
+// asks before reading the credentials misses nothing.
+func (c *Credentials) Changed() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changed
 }
 
 // Names are those for which there is a credential, sorted. One that only the
@@ -147,6 +159,12 @@ func (c *Credentials) take(seen look) {
 	changes := changesOf(before.files, now.files)
 	now.changes += int64(len(changes))
 	c.current.Store(now)
+	if len(changes) > 0 {
+		c.mu.Lock()
+		close(c.changed)
+		c.changed = make(chan struct{})
+		c.mu.Unlock()
+	}
 	c.say(changes, before.problems, now.problems)
 }
 

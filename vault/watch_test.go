@@ -277,3 +277,46 @@ func TestRunWithoutAFolderWaits(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whoever asks for the change before reading the credentials misses none, and is not
+// woken by what changed nothing.
+func TestChangedIsTold(t *testing.T) {
+	dir := secrets(t, map[string]string{"openai": "sk-0"})
+	c, err := vault.OpenCredentials(dir, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "openai")
+	told := func(changed <-chan struct{}) bool {
+		select {
+		case <-changed:
+			return true
+		default:
+			return false
+		}
+	}
+	for _, step := range []struct {
+		what string
+		do   func() error
+		want bool
+	}{
+		{"nothing", func() error { return nil }, false},
+		{"rotated", func() error { replace(t, file, "sk-1"); return nil }, true},
+		{"written as it was", func() error { rewrite(t, file, "sk-1"); return nil }, false},
+		{"broken, so that the last stays", func() error { rewrite(t, file, ""); return nil }, false},
+		{"removed", func() error { return os.Remove(file) }, true},
+		{"come", func() error { put(t, file, "sk-2"); return nil }, true},
+	} {
+		changed := c.Changed()
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		c.Look(func() {})
+		if told(changed) != step.want {
+			t.Errorf("%s: told %v", step.what, !step.want)
+		}
+		if told(c.Changed()) {
+			t.Errorf("%s: told of it afterwards", step.what)
+		}
+	}
+}

@@ -1,0 +1,123 @@
+-- One try at one deployment, inside its cluster: where the decision says it goes, and
+-- what of the body has to be another there. The credential is not its business.
+--
+-- All tries of a call share one set of headers, so each try writes every header that a
+-- try before it may have written. They do not share the body: each gets it as it left
+-- our filter.
+
+local CALLS = { "signalbox", "envoy.filters.http.ext_authz" } -- where a decision is
+local TRIES = "signalbox.tries" -- how each deployment answered, by name
+local SENT = "signalbox.sent" -- what the tries have to know of each other
+
+-- Figures that a provider's answer may have of its limits: what remains, and until when.
+local LIMITS = {
+  { "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests" },
+  { "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens" },
+  { "x-ratelimit-remaining-project-requests", "x-ratelimit-reset-project-requests" },
+  { "x-ratelimit-remaining-project-tokens", "x-ratelimit-reset-project-tokens" },
+  { "anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset" },
+  { "anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset" },
+  { "anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset" },
+  { "anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset" },
+}
+
+local LONGEST = 128 -- of a value that is passed on: more is no figure and no date
+
+-- decided is what was decided of a try at this deployment; nil: nothing was.
+local function decided(metadata, deployment)
+  for _, namespace in ipairs(CALLS) do
+    local call = metadata:get(namespace)
+    local tries = call and call["tries"]
+    if tries then
+      return tries[deployment] or error("the decision names no try at " .. deployment)
+    end
+  end
+  return nil
+end
+
+-- undecided is where a call goes that nobody has decided: only the deployment that is
+-- configured for it has such paths, and only for what callers may ask at all.
+local function undecided(paths, path)
+  path = path:match("^[^?]*")
+  local operation = path:match("^/openai/deployments/[%w._-]+(/.*)$")
+  return paths and paths[operation and "/v1" .. operation or path] or error("nobody decided this call")
+end
+
+-- sent is what the first try found, for those after it, which find what it has written.
+local function sent(metadata, headers)
+  local known = metadata:get(SENT)
+  if known == nil or known["length"] == nil then
+    metadata:set(SENT, "length", headers:get("content-length") or "")
+    known = metadata:get(SENT)
+  end
+  return known
+end
+
+local function edited(text, edits)
+  for _, e in ipairs(edits) do
+    local from, to = e[1], e[2]
+    if from < 0 or to < from or to > #text then
+      error("an edit is not of this body")
+    end
+    text = text:sub(1, from) .. e[3] .. text:sub(to + 1)
+  end
+  return text
+end
+
+local function prepare(handle)
+  local headers, metadata, context = handle:headers(), handle:streamInfo():dynamicMetadata(), handle:filterContext()
+  local deployment = context["deployment"]
+  local try = decided(metadata, deployment) or { path = undecided(context["paths"], headers:get(":path")) }
+  metadata:set(TRIES, deployment, { status = "0" }) -- begun; nothing is known of its answer
+  local known = sent(metadata, headers)
+  if known["credential"] then
+    headers:remove(known["credential"]) -- of the try before, which is none of this provider's business
+  end
+  if context["credential"] then
+    metadata:set(SENT, "credential", context["credential"])
+  end
+  headers:replace(":path", try["path"])
+  local edits = try["edits"]
+  if edits and #edits > 0 then
+    local body = handle:body() or error("there is no body to edit")
+    body:setBytes(edited(body:getBytes(0, body:length()), edits)) -- and its content-length
+  elseif known["length"] ~= "" then
+    headers:replace("content-length", known["length"])
+  else
+    headers:remove("content-length")
+  end
+end
+
+-- A script that breaks lets the request go on as it is: unclamped, with a path of
+-- another provider's. So it may not break.
+function envoy_on_request(handle)
+  local ok, why = pcall(prepare, handle)
+  if not ok then
+    handle:logErr("signalbox: " .. tostring(why))
+    handle:respond({ [":status"] = "503" }, "signalbox: this call cannot be sent as it was decided")
+  end
+end
+
+local function copy(into, headers, name)
+  local value = headers:get(name)
+  if value and #value <= LONGEST then
+    into[name] = value
+  end
+end
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  local status = headers:get(":status")
+  local refused = status == "429" or status == "503" or status == "529"
+  local said = { status = status }
+  copy(said, headers, "retry-after")
+  copy(said, headers, "retry-after-ms")
+  for _, limit in ipairs(LIMITS) do
+    if refused or headers:get(limit[1]) == "0" then
+      copy(said, headers, limit[1])
+      copy(said, headers, limit[2])
+      copy(said, headers, "date")
+    end
+  end
+  handle:streamInfo():dynamicMetadata():set(TRIES, handle:filterContext()["deployment"], said)
+end
