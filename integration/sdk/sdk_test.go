@@ -17,7 +17,9 @@ func TestOfficialSDKs(t *testing.T) {
 		t.Fatal(err)
 	}
 	drivers := startDrivers(t, kit)
-	t.Run("Signalbox", func(t *testing.T) { throughSignalbox(t, drivers) })
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) { throughSignalbox(t, drivers, way.to, way.rows()) })
+	}
 	t.Run("every reason", func(t *testing.T) { everyReason(t, drivers) })
 	// Last, because its tasks hold the provider's credentials.
 	t.Run("the provider itself", func(t *testing.T) { withTheProvider(t, drivers) })

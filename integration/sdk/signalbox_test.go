@@ -11,18 +11,45 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/integration/envoy/envoytest"
 	"github.com/signalbox-dev/signalbox/integration/rig"
 	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 	"github.com/signalbox-dev/signalbox/integration/sdk"
 	"github.com/signalbox-dev/signalbox/integration/upstream"
 )
 
-// throughSignalbox plays the whole table through the real binary, and then reads
-// in ClickHouse what was written down.
-func throughSignalbox(t *testing.T, drivers map[string]*sdk.Driver) {
+// The ways to a Signalbox: its own proxy, and Envoys that ask it. Each is given a box,
+// and gives the address that applications call.
+var ways = []struct {
+	name string
+	to   func(t *testing.T, box *rig.Box) string
+	rows func() []row
+}{
+	{"the proxy", func(_ *testing.T, box *rig.Box) string { return box.URL() }, whole},
+	{"Envoy, ext_proc", throughEnvoy("ext_proc"), whole},
+	{"Envoy, ext_authz", throughEnvoy("ext_authz"), whole},
+}
+
+// throughEnvoy puts an Envoy before the box that knows nothing but what the box tells it.
+func throughEnvoy(mode string) func(t *testing.T, box *rig.Box) string {
+	return func(t *testing.T, box *rig.Box) string {
+		t.Helper()
+		flags := []string{"--mode", mode, "--body", "64KiB"}
+		return envoytest.Before(t, box, flags, openaiCredential, anthropicCredential, azureCredential).URL()
+	}
+}
+
+// whole is the whole table.
+func whole() []row {
+	return append(append(append(answered(), failing()...), decided()...), refused()...)
+}
+
+// throughSignalbox plays the table through the real binary, and then reads in
+// ClickHouse what was written down.
+func throughSignalbox(t *testing.T, drivers map[string]*sdk.Driver, way func(*testing.T, *rig.Box) string, rows []row) {
 	p, gates, url := provider(t)
 	box := startBox(t, url)
-	s := newStage(t, drivers, box.URL(), gates)
+	s := newStage(t, drivers, way(t, box), gates)
 	s.through = true
 	keys := keysOf(t, box)
 	s.key = func(one *play) string {
@@ -35,7 +62,6 @@ func throughSignalbox(t *testing.T, drivers map[string]*sdk.Driver) {
 		return keys[one.row.app]
 	}
 	s.before = func(ctx context.Context, one *play) (func() error, error) { return letOut(ctx, box, one, s.key(one)) }
-	rows := append(append(append(answered(), failing()...), decided()...), refused()...)
 	all := s.playAll(t.Context(), rows)
 	collect(t, p, all)
 	judge(t, all)

@@ -16,6 +16,7 @@ func world(providerURL string) string {
 	var w strings.Builder
 	fmt.Fprintf(&w, `
 tenants: [{name: lab}, {name: crowd}, {name: euro, regions: [eu]}]
+gateways: [{name: edge}]
 teams: [{tenant: lab, name: research}, {tenant: crowd, name: research}, {tenant: euro, name: support}]
 apps:
   - {tenant: lab, team: research, name: everybody, assert: [session]}
