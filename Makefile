@@ -61,6 +61,10 @@ test-unit: ## unit, property and simulation tests, race detector on
 test-integration: $(BIN) engine sdk agents envoy ## everything running at once: real journal, engine, SDKs, coding agents, kill -9
 	SIGNALBOX_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 20m -count=1 -p 1 ./integration/...
 
+.PHONY: test-envoy-streams
+test-envoy-streams: $(BIN) engine envoy ## 2,000 streams at once through a real Envoy, for a minute
+	SIGNALBOX_BIN=$(CURDIR)/$(BIN) STREAMS_FOR=1m $(GO) test -timeout 10m -count=1 -v -run TestManyStreams ./integration/envoy
+
 .PHONY: fuzz
 fuzz: ## each fuzz target for a while (FUZZTIME=20s)
 	@FUZZTIME=$${FUZZTIME:-20s} sh integration/fuzz.sh
