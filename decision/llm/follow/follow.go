@@ -32,8 +32,9 @@ type Answer struct {
 	scan  scanner // of the event, or of the document, that is being read
 	relay relay
 
-	complete bool // the protocol's own end came
-	failed   bool // an error came
+	complete bool     // the protocol's own end came
+	failed   bool     // an error came
+	guarded  *guarded // nil: nobody reads along
 	stop     *Stop
 	figures
 }
@@ -72,6 +73,9 @@ func New(asked Asked, status int, contentType, contentEncoding string) *Answer {
 	a.scan.typed = a.form == events && asked.Endpoint != llm.ChatCompletions
 	a.scan.reset()
 	a.lines.first = true
+	if asked.Guards != nil && asked.Endpoint != llm.Embeddings && status < 400 {
+		a.guard()
+	}
 	return a
 }
 
@@ -94,8 +98,11 @@ func formOf(contentType, contentEncoding string) form {
 func (a *Answer) Write(p []byte) []byte {
 	a.relay.begin(p)
 	switch {
+	case a.stop != nil, a.guarded != nil && a.over: // nobody reads the rest
 	case a.form == events && !a.over:
 		a.writeEvents(p)
+	case a.guarded != nil && a.form == document:
+		a.keepDocument(p)
 	case a.form == document && a.stage == open && !a.over:
 		a.writeDocument(p)
 	default:
@@ -139,9 +146,12 @@ func (a *Answer) EOF() {
 	a.eof = true
 	a.relay.begin(nil)
 	switch {
+	case a.stop != nil:
 	case a.form == events:
 		a.lastEvent()
 		a.cleanEnd()
+	case a.guarded != nil:
+		a.relay.pending = nil // half of a document, which nobody guards
 	case !a.read:
 		a.complete = true
 	}
@@ -163,6 +173,9 @@ func (a *Answer) Release() []byte {
 		return a.relay.release()
 	}
 	a.over = true
+	if a.guarded != nil && !a.eof {
+		return a.relay.rest(true) // the rest was not read by anybody
+	}
 	return a.relay.rest(a.form == events && a.relay.early == 0 && a.hides())
 }
 

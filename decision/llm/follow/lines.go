@@ -81,6 +81,13 @@ func (a *Answer) writeEvents(p []byte) {
 			a.close(from, i, fate)
 			from = i
 		}
+		if a.stop != nil {
+			return
+		}
+	}
+	if a.guarded != nil {
+		a.keepEvent(from)
+		return
 	}
 	a.relay.wait(from, len(p))
 }
@@ -211,6 +218,10 @@ func (a *Answer) endLine() (fate, bool) {
 
 // close lets an event go its way, of which the rest stands in what was written.
 func (a *Answer) close(lo, hi int, f fate) {
+	if a.guarded != nil {
+		a.closeGuarded(lo, hi, f)
+		return
+	}
 	if f == hidden && a.relay.size(lo, hi) > maxEvent {
 		f = passed // its beginning may have gone out
 	}
@@ -225,12 +236,18 @@ func (a *Answer) close(lo, hi int, f fate) {
 // Release.
 func (a *Answer) lastEvent() {
 	if a.relay.size(0, 0) == 0 {
+		if a.guarded != nil {
+			a.lastGuarded(hidden)
+		}
 		return
 	}
 	if a.lines.field != unnamed || a.lines.length > 0 {
 		a.endLine()
 	}
-	if a.judge() == hidden && a.relay.early == 0 {
+	switch f := a.judge(); {
+	case a.guarded != nil:
+		a.lastGuarded(f)
+	case f == hidden && a.relay.early == 0:
 		a.relay.close(0, 0, true)
 	}
 	a.lines.event = event{}

@@ -88,6 +88,21 @@ func (r *relay) close(lo, hi int, hide bool) {
 	r.pending, r.early = emptied(r.pending), 0
 }
 
+// whole is the event whose rest is here, in one piece, and where its rest begins then.
+func (r *relay) whole(lo, hi int) ([]byte, int) {
+	if len(r.pending) == 0 {
+		return r.p[lo:hi], lo
+	}
+	r.pending = append(r.pending, r.p[lo:hi]...)
+	return r.pending, hi
+}
+
+// replace sends out other bytes than the event that is here.
+func (r *relay) replace(by []byte) {
+	r.emitCopy(by)
+	r.pending, r.early = emptied(r.pending), 0
+}
+
 // wait keeps the beginning of an event. Above the bound it goes out, but for the
 // line end it stops at: a client that reads by lines must not see the last line of
 // an event before we have read that it is the last.
