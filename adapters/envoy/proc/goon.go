@@ -1,0 +1,155 @@
+package proc
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	pb "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/signalbox-dev/signalbox/adapters/door"
+	"github.com/signalbox-dev/signalbox/adapters/envoy"
+	"github.com/signalbox-dev/signalbox/decision"
+	"github.com/signalbox-dev/signalbox/decision/llm"
+	"github.com/signalbox-dev/signalbox/decision/llm/follow"
+	"github.com/signalbox-dev/signalbox/registry"
+)
+
+// maxTries bounds the deployments tried for one call, however many the answer names:
+// a report has room for as many.
+const maxTries = 32
+
+// Headers by which Envoy's router is told how to try.
+const (
+	headerMaxRetries = "x-envoy-max-retries"
+	headerRetryOn    = "x-envoy-retry-on"
+	headerTryTimeout = "x-envoy-upstream-rq-per-try-timeout-ms"
+)
+
+// call is one that has been allowed, without its body: what is needed to its end.
+type call struct {
+	DecisionID string
+	Token      string // "": it is free
+	Dialect    llm.Dialect
+	Endpoint   llm.Endpoint
+
+	order    []string
+	places   map[string]*registry.Deployment
+	attempts int // tries that the hold pays for which may each be billed
+	free     bool
+	hide     bool // the usage in a stream is not for the caller
+	caller   map[string]string
+	guards   func(follow.Part) follow.Guard
+	sent     time.Time // when it went out
+
+	tries  []tried
+	answer *passage // once its body passes by
+}
+
+// pass lets a call through that a rule says is not judged. The caller's key stays
+// here all the same.
+func (s *stream) pass(in reply) *pb.ProcessingResponse {
+	s.stage = passing
+	o := envoy.NewOutgoing(s.asked.question.Headers, s.asked.route.Dialect, false)
+	return in(&pb.CommonResponse{HeaderMutation: &pb.HeaderMutation{RemoveHeaders: append(o.Remove, s.asked.keyed...)}})
+}
+
+// goOn lets a call out: with the body that was planned, and the first deployment's
+// model in it; with the headers that providers may see; and with what the routes, the
+// later tries and the access log are to know.
+func (s *stream) goOn(in reply, req *decision.Request, a *decision.Answer, told *door.Answer) (how string, _ *pb.ProcessingResponse) {
+	order := s.order(a.Plan)
+	body, err := envoy.OutgoingBody(req, a.Plan, order[0])
+	var c envoy.Call
+	if err == nil {
+		c, err = envoy.NewCall(req, a, told, order, true)
+	}
+	if err != nil {
+		s.takeBack(a)
+		s.p.Log.ErrorContext(s.ctx, "an allowed call could not be written", "decision", a.DecisionID, "err", err)
+		return decidedUndecided, s.fails(door.Failed{DecisionID: a.DecisionID, Status: http.StatusInternalServerError,
+			Code: "internal", Message: "something broke here; the operators' log says what"})
+	}
+	s.begin(a, told, &c)
+	common := &pb.CommonResponse{HeaderMutation: s.headersOut(req, &c, body), ClearRouteCache: true}
+	if body != nil {
+		common.BodyMutation = &pb.BodyMutation{Mutation: &pb.BodyMutation_Body{Body: body}}
+	}
+	m := in(common)
+	fields := map[string]*structpb.Value{envoy.NamespaceCall: structpb.NewStructValue(c.Metadata())}
+	if s.profile == envoy.ProfileOrder {
+		fields[envoy.NamespaceRoute] = structpb.NewStructValue(c.OrderMetadata())
+	}
+	m.DynamicMetadata = &structpb.Struct{Fields: fields}
+	return decidedGo, m
+}
+
+// order is whom to try. Somebody's own routes take one, and what they make of it is
+// theirs.
+func (s *stream) order(plan *decision.Plan) []string {
+	places := plan.Deployments[:min(len(plan.Deployments), maxTries)]
+	if s.profile == envoy.ProfileHeader {
+		return []string{places[0].Name}
+	}
+	var all, usable []string
+	for _, d := range places {
+		if slices.Contains(all, d.Name) {
+			continue
+		}
+		all = append(all, d.Name)
+		if s.p.Usable(d.Name) {
+			usable = append(usable, d.Name)
+		}
+	}
+	if len(usable) == 0 {
+		return all // Envoy then says that there is nobody; better than inventing it
+	}
+	return usable
+}
+
+// begin notes what is needed of the call from now on.
+func (s *stream) begin(a *decision.Answer, told *door.Answer, c *envoy.Call) {
+	s.stage = out
+	s.call = &call{
+		DecisionID: c.DecisionID, Token: c.Token, Dialect: c.Dialect, Endpoint: c.Endpoint,
+		order: c.Order, attempts: c.Attempts, free: a.Plan.Free, places: make(map[string]*registry.Deployment, len(c.Order)),
+		hide: slices.Contains(a.Changes, decision.UsageRequested), caller: told.CallerHeaders, sent: s.p.Now(),
+	}
+	for _, d := range a.Plan.Deployments {
+		if slices.Contains(c.Order, d.Name) {
+			s.call.places[d.Name] = d
+		}
+	}
+	if s.p.Guards != nil && !a.Plan.Free {
+		s.call.guards = s.p.Guards(a)
+	}
+}
+
+// headersOut is what changes in the caller's headers.
+func (s *stream) headersOut(req *decision.Request, c *envoy.Call, body []byte) *pb.HeaderMutation {
+	o := envoy.NewOutgoing(req.Headers, c.Dialect, len(req.Body) > 0)
+	first := c.Order[0]
+	if s.profile == envoy.ProfileHeader {
+		o.Name(first, c.Tries[first].Path, req.Path)
+	} else {
+		o.Set[headerMaxRetries] = strconv.Itoa(len(c.Order) - 1)
+		if c.Attempts > 1 && len(c.Order) > 1 {
+			// A try that came to nothing may be billed all the same, and the hold pays for
+			// another: only then may one that was sent be tried again.
+			o.Set[headerRetryOn] = "reset"
+			o.Set[headerTryTimeout] = strconv.FormatInt(max(1, s.p.Limits.Try.Milliseconds()), 10)
+		}
+	}
+	if body != nil {
+		// In the same message, or Envoy refuses the body.
+		o.Set["content-length"] = strconv.Itoa(len(body))
+	}
+	m := &pb.HeaderMutation{RemoveHeaders: append(o.Remove, s.asked.keyed...), SetHeaders: make([]*core.HeaderValueOption, 0, len(o.Set))}
+	for name, value := range o.Set {
+		m.SetHeaders = append(m.SetHeaders, set(name, value))
+	}
+	return m
+}
