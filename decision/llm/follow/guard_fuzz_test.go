@@ -10,9 +10,9 @@ import (
 	"github.com/signalbox-dev/signalbox/decision/llm/follow"
 )
 
-// Whatever a provider sends: guards see the same wherever it is cut, one that changes
-// nothing changes nothing or the answer was stopped, and a word that is looked for is
-// in no text that goes out.
+// Whatever a provider sends: what goes out is the same wherever it is cut, and a guard
+// that changes nothing changes nothing, unless the answer was stopped. What comes behind
+// a document, or is half of one, does not go out.
 func FuzzGuarded(f *testing.F) {
 	for _, c := range samples {
 		f.Add(sample(f, c.name), uint64(1), typeOf(c.name) == sse, uint8(c.asked.Endpoint[0]))
@@ -32,7 +32,8 @@ func FuzzGuarded(f *testing.F) {
 
 		plain := relay(newAnswer(asked, kind), pieces, clean)
 		a := newAnswer(with(asked, echoes), kind)
-		if got := relay(a, pieces, clean); !a.Stopped() && clean && got.text != plain.text && (stream || got.text != "") {
+		if got := relay(a, pieces, clean); !a.Stopped() && clean &&
+			(stream && got.text != plain.text || !strings.HasPrefix(plain.text, got.text)) {
 			t.Fatalf("a guard that only looks: got %q, want %q", got.text, plain.text)
 		}
 		for _, guards := range []func(follow.Part) follow.Guard{censors, lags(7), stops} {

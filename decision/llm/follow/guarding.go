@@ -117,11 +117,12 @@ func (a *Answer) keepDocument(p []byte) {
 	a.behind(p[n:])
 }
 
-// behind takes what comes behind a document. Nobody guards it; the blanks may pass.
+// behind takes what comes behind a document. Nobody guards it, so that only the blanks
+// before anything else pass.
 func (a *Answer) behind(p []byte) {
-	if len(bytes.Trim(p, " \t\r\n")) == 0 {
-		a.relay.emitCopy(p)
-	}
+	rest := bytes.TrimLeft(p, " \t\r\n")
+	a.relay.emitCopy(p[:len(p)-len(rest)])
+	a.over = a.over || len(rest) > 0
 }
 
 // stopBy ends the answer here. What is shown of a document in its place is given.

@@ -77,6 +77,9 @@ type change struct {
 
 // with is the event with other data. The changes do not overlap.
 func (e *opened) with(changes []change) []byte {
+	if len(changes) == 0 {
+		return e.raw
+	}
 	data := changed(e.data, changes)
 	if e.at >= 0 {
 		out := make([]byte, 0, len(e.raw)+len(data)-len(e.data))
