@@ -28,6 +28,18 @@ func peer(r *http.Request) door.Peer {
 	return p
 }
 
+// Admit says which gateway calls, or why it is not let in, for the handlers beside
+// ours: "" is one of this machine that need not prove itself.
+func Admit(guard door.Guard) func(r *http.Request) (gateway string, problem *door.Problem) {
+	return func(r *http.Request) (string, *door.Problem) {
+		who, p := guard.Admit(peer(r))
+		if p != nil {
+			return "", p
+		}
+		return who.Name("")
+	}
+}
+
 // only answers other methods with 405.
 func only(method string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

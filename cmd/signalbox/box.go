@@ -45,6 +45,7 @@ type box struct {
 	credentials *vault.Credentials
 	health      *health.Board
 	decisions   *decision.Service
+	envoys      *envoys
 	store       *latestStore
 	sink        *analytics.Sink
 

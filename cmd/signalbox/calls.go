@@ -29,6 +29,9 @@ func (b *box) openCredentials(context.Context) (err error) {
 	b.health.Notify(func(c health.Change) {
 		b.log.Warn("a deployment's health changed", "deployment", c.State.Deployment, "from", c.From, "to", c.To, "cause", c.State.Cause)
 	})
+	// What one replica learns of a deployment the others need not find out, each at
+	// the cost of its own callers.
+	b.run("health of deployments", health.NewSpread(b.health, b.journal, b.epoch, b.log).Run)
 	return nil
 }
 

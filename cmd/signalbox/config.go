@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/adapters/envoy/proc"
+	"github.com/signalbox-dev/signalbox/adapters/envoy/xds"
 	doorhttp "github.com/signalbox-dev/signalbox/adapters/http"
 	"github.com/signalbox-dev/signalbox/adapters/http/proxy"
 	"github.com/signalbox-dev/signalbox/decision"
@@ -30,6 +32,7 @@ type Config struct {
 	Policy        PolicyConfig      `yaml:"policy"`
 	Credentials   CredentialsConfig `yaml:"credentials"`
 	Proxy         ProxyConfig       `yaml:"proxy" help:"calls of those who have no gateway, on the http listener"`
+	Envoy         EnvoyConfig       `yaml:"envoy" help:"Envoys that are configured from here (signalbox envoy bootstrap)"`
 	Limits        LimitsConfig      `yaml:"limits"`
 	Log           LogConfig         `yaml:"log"`
 }
@@ -125,11 +128,20 @@ type ProxyConfig struct {
 	Drains           int      `yaml:"drains" help:"calls at once that are read on after their caller has gone (on_abort: drain)"`
 }
 
+// EnvoyConfig is how Envoys reach providers.
+type EnvoyConfig struct {
+	TrustedCA        string   `yaml:"trusted_ca" help:"file on the Envoys' machines: who may sign providers' certificates, where a provider has no ca_file"`
+	Fallback         string   `yaml:"fallback" help:"deployment of calls that nobody decided, where the filter's failure mode is open; empty: 503"`
+	ConnectTimeout   Duration `yaml:"connect_timeout" help:"until a connection to a provider stands, TLS included"`
+	FirstByteTimeout Duration `yaml:"first_byte_timeout" help:"from a request's end until the provider's headers"`
+	TryTimeout       Duration `yaml:"try_timeout" help:"the same for one try, where the hold pays for another after it"`
+}
+
 // LimitsConfig bounds what callers can make us hold.
 type LimitsConfig struct {
 	Body    Bytes `yaml:"body"`
 	Bodies  Bytes `yaml:"bodies" help:"all bodies in memory at once; what is above waits"`
-	Streams int   `yaml:"streams" help:"calls through the proxy at once; what is above is turned away"`
+	Streams int   `yaml:"streams" help:"calls at once through the proxy, and as many through Envoys; what is above is turned away"`
 }
 
 // LogConfig is slog's.
@@ -140,7 +152,7 @@ type LogConfig struct {
 
 // DefaultConfig is what serve does with no file.
 func DefaultConfig() Config {
-	calls := proxy.DefaultLimits()
+	calls, egress := proxy.DefaultLimits(), xds.DefaultOptions()
 	return Config{
 		DataDir:     "./signalbox-data",
 		HTTP:        Listener{Listen: "127.0.0.1:8080"},
@@ -151,6 +163,8 @@ func DefaultConfig() Config {
 		Credentials: CredentialsConfig{Dir: "./secrets"},
 		Proxy: ProxyConfig{Enabled: true, ConnectTimeout: Duration(calls.Connect), FirstByteTimeout: Duration(calls.FirstByte),
 			IdleTimeout: Duration(calls.Idle), CallerTimeout: Duration(calls.Write), Drains: calls.Drains},
+		Envoy: EnvoyConfig{TrustedCA: egress.TrustedCA, ConnectTimeout: Duration(egress.Connect), FirstByteTimeout: Duration(egress.FirstByte),
+			TryTimeout: Duration(proc.DefaultLimits().Try)},
 		Limits: LimitsConfig{Body: Bytes(calls.Body), Bodies: doorhttp.DefaultInFlight, Streams: calls.Streams},
 		Log:    LogConfig{Level: "info", Format: "text"},
 	}
@@ -240,7 +254,8 @@ func (c *Config) validateCalls(wrong func(format string, args ...any)) {
 		wrong("proxy.drains: want between 0, which charges as on_abort: ceiling does, and limits.streams")
 	}
 	for name, d := range map[string]Duration{"proxy.connect_timeout": c.Proxy.ConnectTimeout, "proxy.first_byte_timeout": c.Proxy.FirstByteTimeout,
-		"proxy.idle_timeout": c.Proxy.IdleTimeout, "proxy.caller_timeout": c.Proxy.CallerTimeout} {
+		"proxy.idle_timeout": c.Proxy.IdleTimeout, "proxy.caller_timeout": c.Proxy.CallerTimeout,
+		"envoy.connect_timeout": c.Envoy.ConnectTimeout, "envoy.first_byte_timeout": c.Envoy.FirstByteTimeout, "envoy.try_timeout": c.Envoy.TryTimeout} {
 		if d <= 0 {
 			wrong("%s: must be longer than 0, such as 60s", name)
 		}

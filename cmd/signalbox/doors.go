@@ -44,7 +44,10 @@ func (b *box) openDoors(ctx context.Context) error {
 		calls = b.newProxy(asked, gateways.Memory, tracer)
 		gateways.Calls = tracer.calls(calls)
 	}
-	handler := doorhttp.New(gateways)
+	if b.envoys, err = b.newEnvoys(asked, gateways.Memory); err != nil {
+		return fmt.Errorf("envoys: %w", err)
+	}
+	handler := b.envoys.besides(doorhttp.New(gateways))
 	if local {
 		b.log.Warn("on loopback, gateways and operators of this machine need no token", "http", c.HTTP.Listen)
 		handler = besides("/admin/v1/", b.admin(true), handler)
@@ -144,7 +147,7 @@ func (b *box) closeHTTP(ctx context.Context, name string, server *http.Server, c
 
 func (b *box) serveGRPC(asked asked) error {
 	server, err := doorgrpc.NewServer(doorgrpc.Config{Decider: asked, Settler: asked, Body: int64(b.config.Limits.Body),
-		Streams: b.config.Limits.Streams, Log: b.log, Guard: door.Guard{Gateways: people{b}, TrustLocal: loopback(b.config.GRPC.Listen)}}, door.TLS(b.config.GRPC.TLS))
+		Streams: b.config.Limits.Streams, Beside: b.envoys.services(), Log: b.log, Guard: door.Guard{Gateways: people{b}, TrustLocal: loopback(b.config.GRPC.Listen)}}, door.TLS(b.config.GRPC.TLS))
 	if err != nil {
 		return fmt.Errorf("grpc.tls: %w", err)
 	}
@@ -157,10 +160,7 @@ func (b *box) serveGRPC(asked asked) error {
 			b.ready.broken("grpc", err)
 		}
 	}()
-	b.onStop("grpc", func(ctx context.Context) error {
-		server.Shutdown(ctx)
-		return nil
-	})
+	b.onStop("grpc", func(ctx context.Context) error { return closeGRPC(ctx, server, b.envoys) })
 	return nil
 }
 

@@ -45,7 +45,7 @@ var owners = map[string]string{
 	"github.com/open-policy-agent/opa":       "decision/opa",
 	"github.com/ClickHouse/clickhouse-go/v2": "analytics",
 	"github.com/ebitengine/purego":           "analytics/embedded",
-	"go.yaml.in/yaml/v3":                     "registry cmd/signalbox",
+	"go.yaml.in/yaml/v3":                     "registry cmd/signalbox adapters/envoy/config",
 	"github.com/spf13/cobra":                 "cmd/signalbox",
 	"github.com/fsnotify/fsnotify":           "watch",
 	// One room, whose parts speak one Envoy service each.
