@@ -11,9 +11,15 @@ import (
 	"github.com/signalbox-dev/signalbox/decision/llm"
 )
 
-// notMutable are hop headers that Envoy writes itself for each connection, and that
-// its filters may not take out without breaking the message they belong to.
-var notMutable = []string{"connection", "transfer-encoding", "upgrade"}
+// notMutable are headers that Envoy writes itself, and that its filters may not take
+// out: the first three belong to the message on its connection, and without the last
+// one no route matches any more (1.40.0: 404, route_not_found). It says http or https
+// and nothing of the caller.
+var notMutable = []string{"connection", "transfer-encoding", "upgrade", "x-forwarded-proto"}
+
+// fromEnvoy are headers in which an Envoy says who its caller is: the address, and in a
+// mesh the workload.
+var fromEnvoy = []string{"x-envoy-external-address", "x-envoy-peer-metadata", "x-envoy-peer-metadata-id"}
 
 // Outgoing is what changes in a caller's headers before the call goes to a provider.
 // Names are in lower case.
@@ -60,7 +66,7 @@ func hidden(name, value string) bool {
 	if name == "host" || slices.Contains(notMutable, name) {
 		return false
 	}
-	return door.HiddenFromProvider(name) || door.IsHop(name) || strings.Contains(value, decision.KeyPrefix)
+	return door.HiddenFromProvider(name) || slices.Contains(fromEnvoy, name) || door.IsHop(name) || strings.Contains(value, decision.KeyPrefix)
 }
 
 // Retry tells the router how often the call may be tried, and after what: after a reset

@@ -135,7 +135,7 @@ func (v *verdict) write(w http.ResponseWriter) {
 	if v.denied != nil || v.call == nil {
 		r := v.reply()
 		put(w.Header(), r.Headers)
-		w.WriteHeader(r.Status)
+		w.WriteHeader(refusing(r.Status))
 		// A write fails when Envoy has gone, and then there is nobody to tell.
 		_, _ = w.Write(r.Bytes())
 		return
@@ -149,6 +149,16 @@ func (v *verdict) write(w http.ResponseWriter) {
 	}
 	w.Header().Set(headerRemove, strings.Join(v.out.Remove, ","))
 	w.WriteHeader(http.StatusOK)
+}
+
+// refusing is a status that lets nothing through. Envoy takes 200, and 200 alone, for
+// leave to send the call on: an answer of ours would pass it unmetered, with its
+// caller's key. 203 is a success that somebody in between has written, which is so.
+func refusing(status int) int {
+	if status == http.StatusOK {
+		return http.StatusNonAuthoritativeInfo
+	}
+	return status
 }
 
 func put(to http.Header, headers map[string]string) {

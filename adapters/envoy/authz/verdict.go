@@ -94,6 +94,8 @@ func (a *Authorizer) goesOn(v *verdict, q *asked, answer *decision.Answer, told 
 	}
 	if len(order) > 0 {
 		v.out.Name(order[0], call.Tries[order[0]].Path, q.request.Path)
+		v.caller = maps.Clone(v.caller)
+		v.caller[envoy.HeaderDeployment] = order[0]
 	}
 	call.Tries = nil // for clusters that xds makes
 	v.data = call.Metadata()
