@@ -86,7 +86,7 @@ func (in *Input) cluster(d *registry.Deployment) (*clusterv3.Cluster, error) {
 		DnsLookupFamily:      clusterv3.Cluster_V4_PREFERRED,
 		RespectDnsTtl:        true,
 		ConnectTimeout:       durationpb.New(in.Options.Connect),
-		LoadAssignment:       assignment(name, to),
+		LoadAssignment:       assignment(name, p, to),
 		CircuitBreakers:      breakers(),
 		OutlierDetection:     outliers(),
 		TransportSocket:      socket,
@@ -106,14 +106,19 @@ func (in *Input) cluster(d *registry.Deployment) (*clusterv3.Cluster, error) {
 }
 
 // assignment is the one endpoint. Its hostname is what the Host header becomes at each
-// try, so it has the port where the address has one.
-func assignment(cluster string, to address) *endpointv3.ClusterLoadAssignment {
+// try, so it has the port where the address has one; but not behind a proxy, which is
+// asked for the hostname and the port.
+func assignment(cluster string, p *registry.Provider, to address) *endpointv3.ClusterLoadAssignment {
+	hostname := to.url.Host
+	if p.ProxyURL != "" {
+		hostname = to.host
+	}
 	at := &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
 		Address: to.host, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: to.port},
 	}}}
 	return &endpointv3.ClusterLoadAssignment{ClusterName: cluster, Endpoints: []*endpointv3.LocalityLbEndpoints{{
 		LbEndpoints: []*endpointv3.LbEndpoint{{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
-			Endpoint: &endpointv3.Endpoint{Hostname: to.url.Host, Address: at},
+			Endpoint: &endpointv3.Endpoint{Hostname: hostname, Address: at},
 		}}},
 	}}}
 }

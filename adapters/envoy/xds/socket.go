@@ -12,7 +12,6 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	proxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/http_11_proxy/v3"
-	rawv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/proto"
@@ -25,18 +24,19 @@ const maxCA = 1 << 20
 
 // socket is how bytes get to a provider; nil: plainly.
 func (in *Input) socket(p *registry.Provider, to address) (*corev3.TransportSocket, error) {
-	var inner *corev3.TransportSocket
-	if to.secure() {
-		context, err := in.tls(p, to)
-		if err != nil {
-			return nil, err
+	if !to.secure() {
+		if p.ProxyURL != "" {
+			return nil, errors.New("its provider has a proxy_url and no TLS: Envoy goes through a proxy to https only")
 		}
-		if inner, err = typed("envoy.transport_sockets.tls", context); err != nil {
-			return nil, err
-		}
+		return nil, nil
 	}
-	if p.ProxyURL == "" {
-		return inner, nil
+	context, err := in.tls(p, to)
+	if err != nil {
+		return nil, err
+	}
+	inner, err := typed("envoy.transport_sockets.tls", context)
+	if err != nil || p.ProxyURL == "" {
+		return inner, err
 	}
 	return throughProxy(p, inner)
 }
@@ -121,11 +121,6 @@ func throughProxy(p *registry.Provider, inner *corev3.TransportSocket) (*corev3.
 	if text := u.Port(); text != "" {
 		if port, err = strconv.ParseUint(text, 10, 16); err != nil {
 			return nil, errors.New("its provider's proxy_url has no port")
-		}
-	}
-	if inner == nil {
-		if inner, err = typed("envoy.transport_sockets.raw_buffer", &rawv3.RawBuffer{}); err != nil {
-			return nil, err
 		}
 	}
 	return typed("envoy.transport_sockets.http_11_proxy", &proxyv3.Http11ProxyUpstreamTransport{

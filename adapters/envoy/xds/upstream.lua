@@ -66,15 +66,15 @@ end
 
 local function prepare(handle)
   local headers, metadata, context = handle:headers(), handle:streamInfo():dynamicMetadata(), handle:filterContext()
-  local deployment = context["deployment"]
-  local try = decided(metadata, deployment) or { path = undecided(context["paths"], headers:get(":path")) }
+  local deployment = context:get("deployment")
+  local try = decided(metadata, deployment) or { path = undecided(context:get("paths"), headers:get(":path")) }
   metadata:set(TRIES, deployment, { status = "0" }) -- begun; nothing is known of its answer
   local known = sent(metadata, headers)
   if known["credential"] then
     headers:remove(known["credential"]) -- of the try before, which is none of this provider's business
   end
-  if context["credential"] then
-    metadata:set(SENT, "credential", context["credential"])
+  if context:get("credential") then
+    metadata:set(SENT, "credential", context:get("credential"))
   end
   headers:replace(":path", try["path"])
   local edits = try["edits"]
@@ -119,5 +119,5 @@ function envoy_on_response(handle)
       copy(said, headers, "date")
     end
   end
-  handle:streamInfo():dynamicMetadata():set(TRIES, handle:filterContext()["deployment"], said)
+  handle:streamInfo():dynamicMetadata():set(TRIES, handle:filterContext():get("deployment"), said)
 end
