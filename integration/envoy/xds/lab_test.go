@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -181,7 +182,6 @@ type lab struct {
 	a, b, c   *provider
 	filter    *filter
 	connected chan string // what the proxy was asked for
-	built     xds.Input
 	server    *xds.Server
 	envoy     *envoyrig.Envoy
 	decided   string // the listener before which the filter stands
@@ -235,6 +235,15 @@ func forward(t *testing.T, connected chan<- string) string {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
+	return newLabWith(t, xds.Options{Fallback: "a"}, "")
+}
+
+// errStillUsable is said of what should not be sent to any more.
+var errStillUsable = errors.New("it can still be sent to")
+
+// newLabWith has more in its registry.
+func newLabWith(t *testing.T, options xds.Options, more string) *lab {
+	t.Helper()
 	l := &lab{filter: &filter{}, connected: make(chan string, 100)}
 	l.a, l.b, l.c = newProvider(t, "a", false), newProvider(t, "b", false), newProvider(t, "c", true)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
@@ -242,7 +251,7 @@ func newLab(t *testing.T) *lab {
 	if err := os.WriteFile(ca, cert, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	reg := world(t, fmt.Sprintf(`
+	reg := world(t, more, fmt.Sprintf(`
 providers:
   - {name: a, kind: openai, base_url: "%s/v1", credential: a, allow_private: true}
   - {name: b, kind: openai-compatible, base_url: "%s", credential: b, auth_header: x-goog-api-key, allow_private: true}
@@ -259,8 +268,6 @@ deployments:
   - {name: dead, provider: dead, model: m, upstream_model: gpt, kind: paygo}
 `, l.a.URL, l.b.URL, l.c.URL, ca, l.c.URL, ca, forward(t, l.connected)))
 	credentials := &keys{values: map[string]string{"a": "key-of-a", "b": "key-of-b", "c": "key-of-c"}, changed: make(chan struct{})}
-	options := xds.Options{Fallback: "a"}
-	l.built = xds.Input{World: reg.Snapshot(), Credential: credentials.Credential, ReadFile: os.ReadFile, Options: options}
 	var err error
 	if l.server, err = xds.New(xds.Parts{
 		Registry: reg, Credentials: credentials, Options: options, Now: time.Now, Log: slog.New(slog.DiscardHandler),
@@ -288,7 +295,7 @@ func run(t *testing.T, do func(context.Context) error) {
 }
 
 // world is a registry that was told this.
-func world(t *testing.T, text string) *registry.Registry {
+func world(t *testing.T, texts ...string) *registry.Registry {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	reg, err := registry.Open(t.Context(), journal.NewMemory(1, time.Now), registry.NewKeyHasher([32]byte{1}), time.Now, log)
@@ -296,7 +303,14 @@ func world(t *testing.T, text string) *registry.Registry {
 		t.Fatal(err)
 	}
 	run(t, reg.Run)
-	if _, err := reg.Apply(t.Context(), []registry.File{{Name: "world.yaml", Data: []byte(text)}}, registry.ApplyOptions{}); err != nil {
+	var files []registry.File
+	for i, text := range texts {
+		if text == "" {
+			continue
+		}
+		files = append(files, registry.File{Name: fmt.Sprintf("world-%d.yaml", i), Data: []byte(text)})
+	}
+	if _, err := reg.Apply(t.Context(), files, registry.ApplyOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return reg
