@@ -51,10 +51,12 @@ type call struct {
 
 // pass lets a call through that a rule says is not judged. The caller's key stays
 // here all the same.
-func (s *stream) pass(in reply) *pb.ProcessingResponse {
+func (s *stream) pass(in reply, a *decision.Answer) *pb.ProcessingResponse {
 	s.stage = passing
 	o := envoy.NewOutgoing(s.asked.question.Headers, s.asked.route.Dialect, false)
-	return in(&pb.CommonResponse{HeaderMutation: &pb.HeaderMutation{RemoveHeaders: append(o.Remove, s.asked.keyed...)}})
+	m := in(&pb.CommonResponse{HeaderMutation: &pb.HeaderMutation{RemoveHeaders: append(o.Remove, s.asked.keyed...)}})
+	m.DynamicMetadata = toLog((&envoy.Call{DecisionID: a.DecisionID}).Metadata())
+	return m
 }
 
 // goOn lets a call out: with the body that was planned, and the first deployment's

@@ -33,14 +33,8 @@ type head struct {
 
 	details  string // "": not said
 	cluster  string
-	attempts int                // -1: not said
-	said     map[string]*answer // how each deployment answered, by the tries' own notes
-}
-
-// answer is what the filter at one try noted of its answer.
-type answer struct {
-	status int // 0: none came
-	rates  http.Header
+	attempts int              // -1: not said
+	noted    *structpb.Struct // what the filters at the tries have noted
 }
 
 func newHead(m *pb.ProcessingRequest, h *pb.HttpHeaders) *head {
@@ -64,7 +58,7 @@ func newHead(m *pb.ProcessingRequest, h *pb.HttpHeaders) *head {
 	for _, of := range m.GetAttributes() {
 		out.attributes(of.GetFields())
 	}
-	out.tries(m.GetMetadataContext().GetFilterMetadata()[envoy.NamespaceTries])
+	out.noted = m.GetMetadataContext().GetFilterMetadata()[envoy.NamespaceTries]
 	return out
 }
 
@@ -77,25 +71,6 @@ func (h *head) attributes(f map[string]*structpb.Value) {
 	}
 	if v, ok := f[attributeAttempts].GetKind().(*structpb.Value_NumberValue); ok && v.NumberValue >= 0 {
 		h.attempts = int(min(v.NumberValue, maxTries))
-	}
-}
-
-func (h *head) tries(noted *structpb.Struct) {
-	if noted == nil {
-		return
-	}
-	h.said = make(map[string]*answer, len(noted.GetFields()))
-	for deployment, v := range noted.GetFields() {
-		a := &answer{rates: http.Header{}}
-		for name, value := range v.GetStructValue().GetFields() {
-			switch lower := strings.ToLower(name); {
-			case lower == "status":
-				a.status, _ = strconv.Atoi(value.GetStringValue())
-			case isRate(lower):
-				a.rates.Set(lower, value.GetStringValue())
-			}
-		}
-		h.said[deployment] = a
 	}
 }
 

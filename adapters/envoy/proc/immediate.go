@@ -9,15 +9,17 @@ import (
 	pb "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	kind "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/signalbox-dev/signalbox/adapters/door"
+	"github.com/signalbox-dev/signalbox/adapters/envoy"
 	"github.com/signalbox-dev/signalbox/decision"
 	"github.com/signalbox-dev/signalbox/decision/llm"
 )
 
 // immediate is an answer of ours in place of the provider's, whole. code is a word
-// for Envoy's own log; it holds nothing of the call.
-func (s *stream) immediate(r *door.Response, caller map[string]string, code string) *pb.ProcessingResponse {
+// for Envoy's own log and id what to look for; neither holds anything of the call.
+func (s *stream) immediate(r *door.Response, caller map[string]string, id, code string) *pb.ProcessingResponse {
 	s.stage = over
 	headers := &pb.HeaderMutation{SetHeaders: make([]*core.HeaderValueOption, 0, len(r.Headers)+len(caller))}
 	for _, from := range [...]map[string]string{r.Headers, caller} {
@@ -29,7 +31,17 @@ func (s *stream) immediate(r *door.Response, caller map[string]string, code stri
 	if s.asked != nil && s.asked.grpc {
 		m.GrpcStatus = &pb.GrpcStatus{Status: uint32(grpcStatus(r.Status))}
 	}
-	return &pb.ProcessingResponse{Response: &pb.ProcessingResponse_ImmediateResponse{ImmediateResponse: m}}
+	out := &pb.ProcessingResponse{Response: &pb.ProcessingResponse_ImmediateResponse{ImmediateResponse: m}}
+	if s.call == nil {
+		// An allowed call's stand there already.
+		out.DynamicMetadata = toLog(envoy.Refused(id, code))
+	}
+	return out
+}
+
+// toLog is metadata for whoever reads of the call in the access log.
+func toLog(of *structpb.Struct) *structpb.Struct {
+	return &structpb.Struct{Fields: map[string]*structpb.Value{envoy.NamespaceCall: structpb.NewStructValue(of)}}
 }
 
 // set is one header, in place of any other of its name. The value goes raw: what is
@@ -68,7 +80,7 @@ func (s *stream) fails(f door.Failed) *pb.ProcessingResponse {
 		f.Dialect = s.dialect()
 	}
 	r := door.Failure(f)
-	return s.immediate(&r, nil, f.Code)
+	return s.immediate(&r, nil, f.DecisionID, f.Code)
 }
 
 func (s *stream) dialect() llm.Dialect {
@@ -98,7 +110,7 @@ func (s *stream) plainly() *pb.ProcessingResponse {
 	s.p.Observe.Decided(decidedMalformed, 0)
 	r := door.Failure(door.Failed{Dialect: s.dialect(), Status: http.StatusUpgradeRequired, Code: string(decision.PathUnknown),
 		Message: "no WebSocket is spoken here; send the call by POST"})
-	return s.immediate(&r, nil, string(decision.PathUnknown))
+	return s.immediate(&r, nil, "", string(decision.PathUnknown))
 }
 
 // impossible answers where the filter does not send the body: what was not read

@@ -198,14 +198,14 @@ func (s *stream) answer(in reply, req *decision.Request, a *decision.Answer, err
 		} else if len(told.Reasons) > 0 {
 			code = told.Reasons[0].Code
 		}
-		return how, s.immediate(told.Response, told.CallerHeaders, code)
+		return how, s.immediate(told.Response, told.CallerHeaders, a.DecisionID, code)
 	case !req.BodyComplete:
 		// A free call is let out by its path alone; but we have not all of what goes out.
 		s.takeBack(a)
 		return decidedMalformed, s.fails(door.Failed{DecisionID: a.DecisionID, Status: http.StatusRequestEntityTooLarge,
 			Code: string(decision.TooLarge), Message: "the body is longer than any that is sent on"})
 	case plan == nil || len(plan.Deployments) == 0:
-		return decidedUnmetered, s.pass(in)
+		return decidedUnmetered, s.pass(in, a)
 	}
 	return s.goOn(in, req, a, &told)
 }
@@ -226,7 +226,7 @@ func (s *stream) undecided(req *decision.Request, err error) (how string, _ *pb.
 		if len(p.Answer.Reasons) > 0 {
 			code = p.Answer.Reasons[0].Code
 		}
-		return decidedUndecided, s.immediate(p.Answer.Response, nil, code)
+		return decidedUndecided, s.immediate(p.Answer.Response, nil, p.Answer.DecisionID, code)
 	case errors.Is(err, context.DeadlineExceeded):
 		return decidedUndecided, s.overloaded()
 	}

@@ -20,7 +20,7 @@ type tried struct {
 // madeBy is how many tries there were. Envoy counts them; where the filter does not
 // say, the cluster of the answer tells how far the order was gone through, or else
 // what the tries noted themselves.
-func (c *call) madeBy(h *head, profile envoy.Profile) int {
+func (c *call) madeBy(h *head, said []envoy.Tried, profile envoy.Profile) int {
 	switch {
 	case h.attempts >= 0 && profile == envoy.ProfileHeader:
 		return h.attempts
@@ -36,10 +36,8 @@ func (c *call) madeBy(h *head, profile envoy.Profile) int {
 	if !h.own() {
 		n = 1
 	}
-	for i, deployment := range c.order {
-		if h.said[deployment] != nil {
-			n = i + 1
-		}
+	for _, t := range said { // in the order of the call
+		n = slices.Index(c.order, t.Deployment) + 1
 	}
 	return n
 }
@@ -48,34 +46,40 @@ func (c *call) madeBy(h *head, profile envoy.Profile) int {
 // it, and tells health and those who watch of those before it.
 func (s *stream) note(h *head) {
 	c := s.call
-	n := c.madeBy(h, s.profile)
+	said := envoy.ReadTries(&envoy.Call{Order: c.order}, h.noted)
+	n := c.madeBy(h, said, s.profile)
 	c.tries = make([]tried, n)
 	for i := range c.tries {
 		t := &c.tries[i]
 		t.deployment = c.order[min(i, len(c.order)-1)]
 		if i < n-1 {
-			s.noteEarlier(t, h.said[t.deployment])
+			at := slices.IndexFunc(said, func(of envoy.Tried) bool { return of.Deployment == t.deployment })
+			if at < 0 {
+				s.noteEarlier(t, envoy.Tried{})
+			} else {
+				s.noteEarlier(t, said[at])
+			}
 		}
 	}
 }
 
 // noteEarlier reads what is known of a try that another one followed.
-func (s *stream) noteEarlier(t *tried, said *answer) {
+func (s *stream) noteEarlier(t *tried, said envoy.Tried) {
 	switch {
 	case s.profile == envoy.ProfileHeader:
 		// Routes of somebody's own tried again, and we are not told after what. Unknown
 		// is not zero.
 		t.outcome = journal.OutcomeAborted
 		s.saw(t, outcomeBroken)
-	case said != nil && said.status >= 400:
-		t.outcome, t.status = journal.OutcomeFailed, said.status
-		s.p.Health.Learn(t.deployment, door.Shown(said.status, said.rates, s.call.sent))
-		s.saw(t, word(said.status))
-	case said != nil && said.status != 0:
+	case said.Status >= 400:
+		t.outcome, t.status = journal.OutcomeFailed, said.Status
+		s.p.Health.Learn(t.deployment, door.Shown(said.Status, said.Header, s.call.sent))
+		s.saw(t, word(said.Status))
+	case said.Status != 0:
 		// A redirect is nobody's answer, and bills nothing; to who reads the report a
 		// status below 400 would say that it went well.
 		t.outcome = journal.OutcomeNotSent
-		s.p.Health.Learn(t.deployment, door.Shown(said.status, said.rates, s.call.sent))
+		s.p.Health.Learn(t.deployment, door.Shown(said.Status, said.Header, s.call.sent))
 		s.saw(t, outcomeRedirected)
 	case s.call.attempts > 1:
 		// Then a try may also have followed one that was cut, or took too long.
