@@ -58,6 +58,7 @@ type AdminConfig struct {
 	Names     Names
 	Analytics Analytics
 	Operators Operators
+	Envoys    Envoys // nil: none is programmed
 	// TrustLocal lets operators of this machine in without a token: only where
 	// the listener is loopback.
 	TrustLocal bool
@@ -89,6 +90,7 @@ func NewAdmin(c AdminConfig) http.Handler {
 	mux.Handle("/admin/v1/budgets/adjust", a.post(maxAdmin, a.adjust))
 	mux.Handle("/admin/v1/budgets/release", a.post(maxAdmin, a.release))
 	mux.Handle("/admin/v1/sql", a.post(maxAdmin, a.sql))
+	mux.Handle("/admin/v1/envoy", a.get(a.envoys))
 	mux.Handle("/admin/v1/version", a.get(a.version))
 	mux.HandleFunc("/", NotFound)
 	return Recover(c.Log, mux)

@@ -14,5 +14,6 @@
 //	POST /admin/v1/budgets/adjust     AdjustRequest    AdjustResponse
 //	POST /admin/v1/budgets/release    ReleaseRequest   ReleaseResponse
 //	POST /admin/v1/sql                SQLRequest       lines of SQLLine
+//	GET  /admin/v1/envoy                               EnvoyResponse; 404: none is programmed from here
 //	GET  /admin/v1/version                             VersionResponse
 package adminapi
