@@ -32,6 +32,23 @@ type bill struct {
 // and for each try before the last that may have been billed, its usage or what was
 // held for one.
 func (s *Service) bill(k *call, r Report) (bill, error) {
+	b, err := s.cost(k, r)
+	b.rank = believed(r, b.rank)
+	return b, err
+}
+
+// believed is how well the cost is known. An access log that did not read the whole
+// usage guesses from outside what whoever saw the answer go by knows better, and both
+// may speak of one call in any order: its guess stands only where nobody else says
+// anything. docs/decisions/079-what-an-access-log-guesses.md
+func believed(r Report, rank journal.Rank) journal.Rank {
+	if r.Source == journal.SourceAccessLog && (rank < journal.RankExact || r.Outcome == journal.OutcomeNotSent) {
+		return journal.RankRule
+	}
+	return rank
+}
+
+func (s *Service) cost(k *call, r Report) (bill, error) {
 	tokens, tier, err := reportedUsage(k, r)
 	if err != nil {
 		return bill{}, err
@@ -45,7 +62,7 @@ func (s *Service) bill(k *call, r Report) (bill, error) {
 	}
 	switch {
 	case r.Outcome == journal.OutcomeNotSent:
-		return s.priced(k, r, final, journal.RankExact, journal.SourceRule)
+		return s.priced(k, r, final, rankOf(r, journal.RankExact), journal.SourceRule)
 	case tokens != nil:
 		final.Tokens = *tokens
 		rank := rankOf(r, journal.RankExact)

@@ -39,8 +39,15 @@ func (s *Service) Settle(ctx context.Context, r Report) (Settled, error) {
 }
 
 // prior is the charge that stands, where a report of this rank cannot replace it.
+// Another replica may have been told better than we were.
 func (s *Service) prior(k *call, rank journal.Rank) (Settled, bool) {
-	if k.charge == nil || rank > k.rank {
+	if k.charge == nil {
+		return Settled{}, false
+	}
+	if first, ok := s.firstCharge(k); ok && first.Rank > k.rank {
+		s.calls.closed(k, receipt(k.note, *first.Usage, true), first.Rank, s.now())
+	}
+	if rank > k.rank {
 		return Settled{}, false
 	}
 	prior := *k.charge

@@ -36,6 +36,7 @@ type stage struct {
 	answers  []decision.Answer
 	keys     map[string]string // secrets, by app; app-brief expires in an hour
 	ids      map[string]string // of keys, by app
+	epochs   *atomic.Int32     // of all replicas of the stage
 	down     down
 	hasher   registry.KeyHasher
 	now      func() time.Time
@@ -112,7 +113,7 @@ func setStage(t testing.TB, s story, holds string, rest func(*ledger.Keeper), ta
 	ctx, cancel := context.WithCancel(context.Background())
 	var loops sync.WaitGroup
 	run := func(loop func(context.Context) error) { loops.Go(func() { _ = loop(ctx) }) }
-	st := &stage{keys: map[string]string{}, ids: map[string]string{}, down: down{}}
+	st := &stage{keys: map[string]string{}, ids: map[string]string{}, down: down{}, epochs: &atomic.Int32{}}
 	st.stop = func() {}
 	st.close = sync.OnceFunc(func() { cancel(); st.stop(); loops.Wait() })
 	t.Cleanup(st.close)
@@ -137,6 +138,19 @@ func setStage(t testing.TB, s story, holds string, rest func(*ledger.Keeper), ta
 	return st
 }
 
+// twin is another replica: a ledger and a service of its own, over the same journal.
+func (st *stage) twin(t testing.TB, s story) *stage {
+	t.Helper()
+	twin := *st
+	twin.answers, twin.stop = nil, func() {}
+	ctx, cancel := context.WithCancel(context.Background())
+	twin.close = sync.OnceFunc(func() { cancel(); twin.stop() })
+	t.Cleanup(twin.close)
+	twin.start = twin.house(t, s, ctx, t.TempDir(), func(*ledger.Keeper) { synctest.Wait() }, st.now, slog.New(slog.NewTextHandler(io.Discard, nil)), nil)
+	twin.start()
+	return &twin
+}
+
 // house gives what starts the ledger and the service, once, and again after a stop
 // in the middle of everything: another epoch in the same folder.
 func (st *stage) house(t testing.TB, s story, ctx context.Context, holds string, rest func(*ledger.Keeper), now func() time.Time, log *slog.Logger,
@@ -154,13 +168,12 @@ func (st *stage) house(t testing.TB, s story, ctx context.Context, holds string,
 		config.FailureMode, mode = decision.FailClosed, ledger.ModeClosed
 	}
 	var ids atomic.Int64
-	epoch := byte(0)
 	return func() {
 		ctx, cancel := context.WithCancel(ctx)
 		var loops sync.WaitGroup
 		run := func(loop func(context.Context) error) { loops.Go(func() { _ = loop(ctx) }) }
 		st.stop = sync.OnceFunc(func() { cancel(); loops.Wait() })
-		epoch++
+		epoch := byte(st.epochs.Add(1))
 		keeper, err := ledger.NewKeeper(ledger.Config{Dir: holds, Epoch: journal.Epoch{epoch}, Mode: mode, Spool: st.spool,
 			BootID: "boot", Drain: func(context.Context) error { return nil }}, st.journal, ledger.LimitsFunc(st.registry.Snapshot), now, log)
 		if err != nil {
@@ -318,7 +331,7 @@ func (st *stage) decide(t *testing.T, q question) map[string]any {
 func (st *stage) report(t *testing.T, r report) map[string]any {
 	t.Helper()
 	rep := decision.Report{Token: r.Token, CallID: r.CallID, Gateway: r.Gateway, Outcome: journal.Outcome(r.Outcome), Deployment: r.Deployment,
-		SeenOutputTokens: -1, TTFTMS: r.TTFT, Status: r.Status, ServiceTier: r.Tier, Rank: journal.Rank(r.Rank)}
+		SeenOutputTokens: -1, TTFTMS: r.TTFT, Status: r.Status, ServiceTier: r.Tier, Source: journal.Source(r.Source), Rank: journal.Rank(r.Rank)}
 	if r.Seen != nil {
 		rep.SeenOutputTokens = *r.Seen
 	}

@@ -78,6 +78,7 @@ type report struct {
 	Usage          map[string]int64 // by kind of token, and other things by their names
 	Provider       string           // provider_usage, as the provider wrote it
 	Tier           string
+	Source         string
 	Rank           int
 	Seen           *int64           // output tokens seen; nil: unknown
 	SeenInput      map[string]int64 `yaml:"seen_input"`

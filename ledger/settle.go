@@ -202,7 +202,11 @@ func (k *Keeper) endSettle(s Settlement, records []journal.Record, o *openHold, 
 		return
 	}
 	for i, part := range s.Parts {
-		k.settled.put(holdKey{part.Key, part.Hold}, records[i].Event.(journal.Settled), now)
+		// While ours was under way the fold may have read a better one of another
+		// replica's: that one stands.
+		if known, ok := k.settled.get(holdKey{part.Key, part.Hold}); !ok || known.Rank < s.Rank {
+			k.settled.put(holdKey{part.Key, part.Hold}, records[i].Event.(journal.Settled), now)
+		}
 	}
 	if acknowledged {
 		k.counts.acknowledged++
