@@ -1,0 +1,185 @@
+package conformance_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/signalbox-dev/signalbox/decision"
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
+	"github.com/signalbox-dev/signalbox/integration/upstream"
+	"github.com/signalbox-dev/signalbox/journal"
+	money "github.com/signalbox-dev/signalbox/registry"
+)
+
+func TestMain(m *testing.M) { os.Exit(rigtest.Main(m)) }
+
+// doors are all of them. The first is what the others are held against.
+func doors() []way {
+	return []way{
+		&asker{called: "http", via: throughHTTP},
+		&asker{called: "grpc", via: throughGRPC},
+		&byProxy{},
+	}
+}
+
+// played is a call that was taken through a door.
+type played struct {
+	*call
+	reply    *reply
+	decision string
+	billed   []upstream.Call // what the provider saw of it
+}
+
+// Every story through every door: one decision, one request at the provider, one charge.
+func TestEveryDoorDecidesAndChargesTheSame(t *testing.T) {
+	all, told := doors(), stories(t)
+	w := open(t, all)
+	for _, d := range all {
+		d.open(t, w)
+	}
+	var plays []*played
+	for _, s := range told {
+		for _, d := range all {
+			c := s.at(d, w.keys)
+			r := d.take(within(t), t, c)
+			plays = append(plays, &played{call: c, reply: r, decision: r.decision()})
+		}
+	}
+	scenes := map[string][]upstream.Call{}
+	for _, c := range w.provider.Calls() {
+		scene := c.Header.Get(headerScene)
+		scenes[scene] = append(scenes[scene], c)
+	}
+	for _, p := range plays {
+		p.billed = scenes[p.id]
+	}
+	rows := w.read(t, plays)
+	for _, p := range plays {
+		t.Run(p.file+"/"+p.door.name(), func(t *testing.T) { p.judge(t, rows) })
+	}
+	for _, s := range told {
+		t.Run(s.file+"/agreed", func(t *testing.T) { s.agreed(t, plays, rows) })
+	}
+}
+
+// judge holds one call to its story.
+func (p *played) judge(t *testing.T, rows *written) {
+	want, d := p.of(p.door), rows.decisions[p.decision]
+	status := want.Status
+	if status == 0 {
+		status = 200
+	}
+	if p.reply.status != status {
+		t.Errorf("the caller reads %d %s; want %d", p.reply.status, p.reply.body, status)
+	}
+	said := fmt.Sprintf("%s [%s] [%s] [%s] %d", d.action, d.reasons, d.changes, general(p.door, d.deployments), d.maxOutput)
+	if wants := fmt.Sprintf("%s [%s] [%s] [%s] %d", want.Action, strings.Join(want.Reasons, " "), strings.Join(want.Changes, " "),
+		strings.Join(want.Deployments, " "), want.MaxOutput); said != wants {
+		t.Errorf("decided %s, want %s", said, wants)
+	}
+	var tries []string
+	var charged int64
+	for _, r := range rows.usage[p.decision] {
+		tries = append(tries, general(p.door, r.String()))
+		charged += r.charged
+	}
+	if !slices.Equal(tries, want.Tries) {
+		t.Errorf("settled as %q, want %q", tries, want.Tries)
+	}
+	var costs int64
+	if want.Costs != "" {
+		var err error
+		if costs, err = money.ParseUSD(want.Costs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if spent := rows.spent[p.id]; charged != costs || spent != costs {
+		t.Errorf("%s are charged and %s are spent of the budget, want %s", usd(charged), usd(spent), usd(costs))
+	}
+	p.judgeProvider(t, rows)
+}
+
+// judgeProvider holds the charge to the provider's own bill, and looks for keys at it.
+func (p *played) judgeProvider(t *testing.T, rows *written) {
+	var billed int64
+	for _, c := range p.billed {
+		if c.Completed {
+			billed += costs(c.Usage)
+		}
+		for name, values := range c.Header {
+			if strings.Contains(strings.Join(values, " "), decision.KeyPrefix) || strings.HasPrefix(name, "X-Signalbox") {
+				t.Errorf("the provider was shown %s", name)
+			}
+		}
+	}
+	var exact, charged int64
+	for _, r := range rows.usage[p.decision] {
+		charged += r.charged
+		if r.known == "exact" {
+			exact += r.charged
+		}
+	}
+	if exact != billed && exact == charged || charged < billed {
+		t.Errorf("%s are charged, and the provider billed %s", usd(charged), usd(billed))
+	}
+}
+
+// costs is what tokens are charged at this world's prices.
+func costs(t journal.Tokens) int64 {
+	plain := t.Input - t.Cached - t.CacheWrite - t.CacheWriteLong
+	return 2_500*plain + 1_250*t.Cached + 3_125*t.CacheWrite + 5_000*t.CacheWriteLong + 10_000*t.Output
+}
+
+// agreed holds the doors of a story against each other: all that is written of the
+// decision, what the provider was asked, and what a caller reads who is refused. Doors
+// of gateways that cannot change bodies agree among themselves where the story has two
+// outcomes.
+func (s *story) agreed(t *testing.T, plays []*played, rows *written) {
+	first := map[bool]*played{}
+	for _, p := range plays {
+		if p.story != s {
+			continue
+		}
+		kind := s.Fixed != nil && p.door.fixed()
+		other := first[kind]
+		if other == nil {
+			first[kind] = p
+			continue
+		}
+		for what, of := range map[string]func(p *played) string{
+			"the decision":        func(p *played) string { return general(p.door, rows.decisions[p.decision].rest) },
+			"the usage":           func(p *played) string { return p.general(fmt.Sprintf("%+v", rows.usage[p.decision])) },
+			"the provider's call": (*played).asked,
+			"the refusal":         (*played).refusal,
+		} {
+			if got, want := of(p), of(other); got != want {
+				t.Errorf("%s is not the same:\n%s: %s\n%s: %s", what, p.door.name(), got, other.door.name(), want)
+			}
+		}
+	}
+}
+
+func (p *played) general(text string) string { return general(p.door, text) }
+
+// asked is what the provider was asked, but for headers.
+func (p *played) asked() string {
+	var all []string
+	for _, c := range p.billed {
+		all = append(all, fmt.Sprintf("%s %s?%s %s %s: %d", c.Method, c.Path, c.Query, c.Header.Get("Content-Type"), c.Body, c.Status))
+	}
+	return p.general(strings.Join(all, "\n"))
+}
+
+// refusal is what the caller reads in place of a provider's answer, but for its id.
+func (p *played) refusal() string {
+	if len(p.billed) > 0 {
+		return ""
+	}
+	text := p.general(strings.ReplaceAll(p.reply.body, p.decision, "{decision}"))
+	return strings.ReplaceAll(text, p.id, "{scene}") + p.reply.header.Get("Retry-After") + p.reply.header.Get("Content-Type")
+}
+
+func usd(nano int64) string { return fmt.Sprintf("%.9f", float64(nano)/1e9) }

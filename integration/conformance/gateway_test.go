@@ -1,0 +1,120 @@
+package conformance_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/signalbox-dev/signalbox/decision/llm"
+	"github.com/signalbox-dev/signalbox/decision/llm/follow"
+	"github.com/signalbox-dev/signalbox/journal"
+)
+
+// reply is what a caller reads.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (r *reply) decision() string { return r.header.Get("X-Signalbox-Decision") }
+
+// exchange sends one request and reads all of its answer. Nothing is followed, and
+// nothing is added.
+func exchange(t *testing.T, client *http.Client, method, url string, header map[string]string, body string) *reply {
+	t.Helper()
+	req, err := http.NewRequestWithContext(within(t), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
+	if header["user-agent"] == "" {
+		req.Header.Set("User-Agent", "conformance")
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &reply{resp.StatusCode, resp.Header, string(raw)}
+}
+
+// keyHeaders are where callers put their keys; none of them goes on.
+var keyHeaders = []string{"authorization", "x-api-key", "api-key", "ocp-apim-subscription-key"}
+
+// credential is what a gateway shows a provider: its own.
+func credential(deployment string) (name, value string) {
+	switch {
+	case strings.HasPrefix(deployment, "claude"):
+		return "x-api-key", anthropicCredential
+	case strings.HasPrefix(deployment, "azure"), strings.HasPrefix(deployment, "second"):
+		return "api-key", azureCredential
+	}
+	return "authorization", "Bearer " + openaiCredential
+}
+
+// tried is a deployment and what it answered.
+type tried struct {
+	deployment string
+	*reply
+}
+
+// send sends a call to a deployment as a gateway does that knows HTTP and nothing else.
+func (w *world) send(t *testing.T, method, deployment, path string, header map[string]string, body string) tried {
+	t.Helper()
+	out := map[string]string{}
+	for name, value := range header {
+		if !strings.HasPrefix(name, "x-signalbox-") && !slices.Contains(keyHeaders, name) {
+			out[name] = value
+		}
+	}
+	name, value := credential(deployment)
+	out[name] = value
+	if strings.HasPrefix(deployment, "claude") && out["anthropic-version"] == "" {
+		out["anthropic-version"] = "2023-06-01"
+	}
+	return tried{deployment, exchange(t, w.HTTPClient, method, "http://"+w.address+path, out, body)}
+}
+
+// another reports whether the next deployment is asked after this answer.
+func another(status int) bool {
+	return status == http.StatusTooManyRequests || status >= 500 && status != http.StatusNotImplemented
+}
+
+// used is what an answer says that it used, as a gateway reads it.
+func used(endpoint llm.Endpoint, dialect llm.Dialect, hide bool, r *reply) (tokens journal.Tokens, tier string, known bool) {
+	a := follow.New(follow.Asked{Dialect: dialect, Endpoint: endpoint, HideUsage: hide}, r.status, r.header.Get("Content-Type"), "")
+	var shown bytes.Buffer
+	shown.Write(a.Write([]byte(r.body)))
+	a.EOF()
+	shown.Write(a.Release())
+	shown.Write(a.Release())
+	r.body = shown.String()
+	return a.Usage()
+}
+
+func routeOf(c *call) llm.Route {
+	route, _ := llm.Recognise(c.method, c.path)
+	return route
+}
+
+// way is one way to ask: a door, and the gateway before it.
+type way interface {
+	name() string
+	// fixed reports whether the gateway behind it sends bodies on as they are.
+	fixed() bool
+	// open makes it ready for the calls of a box.
+	open(t *testing.T, w *world)
+	// take takes one call through, and settles it.
+	take(ctx context.Context, t *testing.T, c *call) *reply
+}
