@@ -84,6 +84,10 @@ const (
 	oldest = "1.30"
 )
 
+// leastTimeout is above what the service takes for any one answer before it gives up
+// by itself, and tells the caller in their own dialect.
+const leastTimeout = 4 * time.Second
+
 // since is the first Envoy with what a template asks for.
 var since = map[string]string{
 	"ext_proc": "1.36", // status_on_error: an error is 503, not 500
@@ -95,7 +99,7 @@ var since = map[string]string{
 func DefaultOptions() Options {
 	return Options{
 		Mode: ExtProc, FailureMode: Closed, Signalbox: "127.0.0.1:9090", TokenEnv: "SIGNALBOX_GATEWAY_TOKEN", Version: newest,
-		Body: door.DefaultBody, Timeout: 2 * time.Second, Idle: 5 * time.Minute,
+		Body: door.DefaultBody, Timeout: 5 * time.Second, Idle: 5 * time.Minute,
 		Listen: "127.0.0.1:10000", Admin: "127.0.0.1:9901", Node: "signalbox-envoy", NodeCluster: "signalbox",
 	}
 }
@@ -131,8 +135,8 @@ func (o *Options) validateAsked(wrong func(format string, args ...any)) {
 	if o.Body < 1<<10 || o.Body > 64<<20 {
 		wrong("body: want between 1KiB and 64MiB, as limits.body of the service")
 	}
-	if o.Timeout < 10*time.Millisecond || o.Timeout > time.Minute {
-		wrong("timeout: want between 10ms and 1m")
+	if o.Timeout < leastTimeout || o.Timeout > time.Minute {
+		wrong("timeout: want between %v and 1m; the service may take 3s to decide, and an Envoy that has turned away earlier leaves money held", leastTimeout)
 	}
 	if o.Idle < time.Second || o.Idle > 24*time.Hour {
 		wrong("idle-timeout: want between 1s and 24h")

@@ -35,7 +35,7 @@ func localReplies() []reply {
 		failed    door.Failed
 	}{
 		{"nobody decided: Signalbox is away, too slow or broken", `response.code_details.startsWith("ext_authz_error") || response.code_details.startsWith("ext_proc_error")`,
-			door.Failed{Status: 503, Code: string(decision.NotDecided), Message: "no decision about this call can be made at present; nothing was sent to a provider", RetryAfter: soon}},
+			door.Failed{Status: 503, Code: string(decision.NotDecided), Message: "no decision about this call can be made at present; try again", RetryAfter: soon}},
 		{"a body above the routes' limit", `response.code_details == "request_payload_too_large"`,
 			door.Failed{Status: 413, Code: string(decision.TooLarge), Message: "the request is larger than this gateway takes"}},
 		{"no route", `response.code_details == "route_not_found"`,

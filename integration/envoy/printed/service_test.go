@@ -183,6 +183,7 @@ func newProvider(t *testing.T) *provider {
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := r.Header.Clone()
 		p.seen.Store(&header)
+		_, _ = io.Copy(io.Discard, r.Body) // else it would not be seen that somebody hangs up
 		if strings.HasSuffix(r.URL.Path, "/hangs") {
 			<-r.Context().Done()
 			return
