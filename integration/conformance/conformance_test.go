@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/signalbox-dev/signalbox/adapters/envoy"
 	"github.com/signalbox-dev/signalbox/decision"
 	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 	"github.com/signalbox-dev/signalbox/integration/upstream"
@@ -22,6 +23,11 @@ func doors() []way {
 		&asker{called: "http", via: throughHTTP},
 		&asker{called: "grpc", via: throughGRPC},
 		&byProxy{},
+		&byAuthz{called: "authz", profile: envoy.ProfileOrder},
+		&byAuthz{called: "authz-header", profile: envoy.ProfileHeader},
+		&byAuthzHTTP{},
+		&byProc{called: "proc", profile: envoy.ProfileOrder},
+		&byProc{called: "proc-header", profile: envoy.ProfileHeader},
 	}
 }
 

@@ -114,21 +114,23 @@ providers:
 		fmt.Fprintf(&prices, "  - {deployment: %s, from: 2024-01-01T00:00:00Z, input: \"2.50\", cached_input: \"1.25\", cache_write: \"3.125\", cache_write_long: \"5.00\", output: \"10.00\"}\n", name)
 	}
 	model("gpt", "openai")
-	deployment("gpt-one", "openai", "gpt", "gpt-4o-2024-11-20")
+	deployment("gpt-one", "openai", "gpt", "gpt")
+	model("renamed", "openai")
+	deployment("renamed", "openai", "renamed", "gpt-4o-2024-11-20")
 	model("claude", "anthropic")
-	deployment("claude-one", "anthropic", "claude", "claude-sonnet-4")
+	deployment("claude-one", "anthropic", "claude", "claude")
 	model("azured", "openai")
 	deployment("azured", "azure", "azured", "gpt-at-azure")
 	model("embed", "openai")
-	deployment("embed", "openai", "embed", "text-embedding-3-small")
+	deployment("embed", "openai", "embed", "embed")
 	for _, d := range doors {
 		// Two places, of which the provider lets the first fail, and one that nobody helps.
 		model("flaky."+d.name(), "openai")
-		deployment("first."+d.name(), "openai", "flaky."+d.name(), "first")
+		deployment("first."+d.name(), "openai", "flaky."+d.name(), "flaky."+d.name())
 		deployment("second."+d.name(), "azure", "flaky."+d.name(), "second")
 		for _, trouble := range []string{"limited", "broken"} {
 			model(trouble+"."+d.name(), "openai")
-			deployment(trouble+"."+d.name(), "openai", trouble+"."+d.name(), trouble)
+			deployment(trouble+"."+d.name(), "openai", trouble+"."+d.name(), trouble+"."+d.name())
 		}
 	}
 	return w.String() + "models:\n" + models.String() + "deployments:\n" + deployments.String() + "prices:\n" + prices.String()
