@@ -99,7 +99,7 @@ func (b *box) watchJournal() {
 
 func (b *box) admin(trustLocal bool) http.Handler {
 	return doorhttp.NewAdmin(doorhttp.AdminConfig{Registry: b.registry, Ledger: b.keeper, Names: people{b}, Analytics: b.store,
-		Operators: people{b}, TrustLocal: trustLocal, Version: adminapi.VersionResponse{Version: version}, Now: time.Now, Log: b.log})
+		Envoys: b.envoys.xds, Operators: people{b}, TrustLocal: trustLocal, Version: adminapi.VersionResponse{Version: version}, Now: time.Now, Log: b.log})
 }
 
 // serveHTTP answers on one address. calls are those that may take minutes; nil:
