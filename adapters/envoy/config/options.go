@@ -90,9 +90,10 @@ const leastTimeout = 4 * time.Second
 
 // since is the first Envoy with what a template asks for.
 var since = map[string]string{
-	"ext_proc": "1.36", // status_on_error: an error is 503, not 500
-	"usage":    "1.38", // sse_to_metadata
-	"file":     "1.40", // earlier, a token's file may not end in a newline
+	"ext_proc":   "1.36", // status_on_error: an error is 503, not 500
+	"body limit": "1.40", // request_body_buffer_limit, as these filters mind it
+	"usage":      "1.38", // sse_to_metadata
+	"file":       "1.40", // earlier, a token's file may not end in a newline
 }
 
 // DefaultOptions are those that every flag of the command begins with.

@@ -51,6 +51,16 @@ func (p page) ByEnv() bool    { return p.TokenEnv != "" && p.TokenFile == "" && 
 func (p page) Usage() bool    { return p.has(since["usage"]) }
 func (page) Replies() []reply { return localReplies() }
 
+// UsageSince is the first Envoy that reads usage itself.
+func (page) UsageSince() string { return since["usage"] }
+
+// BodyLimit reports whether the Envoy can bound bodies apart from connections.
+func (p page) BodyLimit() bool { return p.has(since["body limit"]) }
+
+// Twice leaves room above what is judged, so that what is too large is still refused
+// by the service, in the caller's dialect.
+func (page) Twice(n int64) int64 { return 2 * n }
+
 func (page) UsageTypes() string  { return envoy.UsageTypes }
 func (page) UsageEventMost() int { return envoy.UsageEventMost }
 

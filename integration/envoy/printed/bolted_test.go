@@ -22,7 +22,7 @@ import (
 const routes = `
 virtual_hosts:
 - name: all
-  domains: [callers]
+  domains: ["*"]
   routes:
   - { match: { prefix: /v1/messages/nobody }, route: { cluster: nobody } }
   - { match: { prefix: /v1/nobody }, route: { cluster: nobody } }
@@ -41,8 +41,9 @@ type bolted struct {
 	url string
 }
 
-// bolt starts one. The bare Envoy of the snippet gets routes and clusters of its own.
-func bolt(t *testing.T, version string, o config.Options) *bolted {
+// bolt starts one. The bare Envoy of the snippet gets routes and clusters of its own,
+// and room for bodies as the snippet's comment says; 0: Envoy's default.
+func bolt(t *testing.T, version string, o config.Options, room int) *bolted {
 	t.Helper()
 	b := &bolted{service: newService(t), provider: newProvider(t)}
 	o.Version, o.Signalbox = version, b.service.addr
@@ -53,7 +54,7 @@ func bolt(t *testing.T, version string, o config.Options) *bolted {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := envoytest.Start(t, version, envoyrig.Config{Bootstrap: existing(t, snippet, b.provider.Listener.Addr()), Env: []string{"SIGNALBOX_GATEWAY_TOKEN=sbg_of-the-test"}})
+	e := envoytest.Start(t, version, envoyrig.Config{Bootstrap: existing(t, snippet, b.provider.Listener.Addr(), version, room), Env: []string{"SIGNALBOX_GATEWAY_TOKEN=sbg_of-the-test"}})
 	listeners, err := e.Listeners(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +64,7 @@ func bolt(t *testing.T, version string, o config.Options) *bolted {
 }
 
 // existing is somebody's Envoy with the snippet in it.
-func existing(t *testing.T, snippet []byte, provider net.Addr) string {
+func existing(t *testing.T, snippet []byte, provider net.Addr, version string, room int) string {
 	t.Helper()
 	whole, err := config.Whole(snippet)
 	if err != nil {
@@ -83,9 +84,15 @@ func existing(t *testing.T, snippet []byte, provider net.Addr) string {
 		parsed(t, "{ name: nobody, type: STATIC, load_assignment: { cluster_name: nobody } }"),
 		parsed(t, "{ name: gone, type: STATIC, load_assignment: { cluster_name: gone, endpoints: [ { lb_endpoints: [ { endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 1 } } } } ] } ] } }"))
 	listener := static["listeners"].([]any)[0].(map[string]any)
-	listener["per_connection_buffer_limit_bytes"] = 1 << 20
+	table := routes
+	switch {
+	case room > 0 && version == envoyrig.Newest:
+		table += fmt.Sprintf("  request_body_buffer_limit: %d\n", room)
+	case room > 0:
+		listener["per_connection_buffer_limit_bytes"] = room
+	}
 	manager := listener["filter_chains"].([]any)[0].(map[string]any)["filters"].([]any)[0].(map[string]any)["typed_config"].(map[string]any)
-	manager["route_config"] = parsed(t, strings.ReplaceAll(routes, "[callers]", `["*"]`))
+	manager["route_config"] = parsed(t, table)
 	out, err := yaml.Marshal(tree)
 	if err != nil {
 		t.Fatal(err)
@@ -174,9 +181,10 @@ func TestBolted(t *testing.T) {
 		for _, version := range b.versions {
 			for _, failure := range []config.FailureMode{config.Closed, config.Open} {
 				t.Run(fmt.Sprintf("%s %s %s", b.mode, version, failure), func(t *testing.T) {
+					t.Parallel()
 					o := config.DefaultOptions()
 					o.Mode, o.FailureMode, o.Timeout = b.mode, failure, 4*time.Second
-					bolted := bolt(t, version, o)
+					bolted := bolt(t, version, o, 0)
 					t.Run("let through", func(t *testing.T) { bolted.letsThrough(t) })
 					t.Run("refused", func(t *testing.T) { bolted.refuses(t) })
 					t.Run("Envoy's own", func(t *testing.T) { bolted.answersItself(t) })
