@@ -46,6 +46,7 @@ type node struct {
 	acked   map[string]string // by type: the last version it took
 	has     map[string]string // clusters, with the version of each
 	refused map[string]string // clusters, with the version of each
+	others  map[string]bool   // types that it asks for in vain
 	nack    *Nack
 }
 
@@ -58,6 +59,9 @@ type push struct {
 
 // maxSent bounds the messages of one type that an Envoy has not answered.
 const maxSent = 16
+
+// maxOthers bounds the types that an Envoy asks for in vain: xDS has a dozen.
+const maxOthers = 16
 
 // maxNack bounds what is kept of an Envoy's words.
 const maxNack = 4 << 10
@@ -91,7 +95,7 @@ func (c *callbacks) OnDeltaStreamOpen(ctx context.Context, id int64, _ string) e
 	if len(c.s.nodes) >= c.s.Options.Nodes {
 		return status.Error(codes.ResourceExhausted, errTooMany.Error())
 	}
-	c.s.nodes[id] = &node{gateway: gateway, since: c.s.Now(), sent: map[string][]push{}, acked: map[string]string{}, has: map[string]string{}, refused: map[string]string{}}
+	c.s.nodes[id] = &node{gateway: gateway, since: c.s.Now(), sent: map[string][]push{}, acked: map[string]string{}, has: map[string]string{}, refused: map[string]string{}, others: map[string]bool{}}
 	c.s.Observe.Connected(len(c.s.nodes))
 	return nil
 }
@@ -123,6 +127,9 @@ func (c *callbacks) OnStreamDeltaRequest(id int64, req *discoveryv3.DeltaDiscove
 		c.s.greet(n)
 	}
 	if typeName(req.GetTypeUrl()) == "" {
+		if n.others[req.GetTypeUrl()] = true; len(n.others) > maxOthers {
+			return status.Error(codes.ResourceExhausted, "this Envoy asks for more types than there are; clusters, routes and secrets are served here")
+		}
 		return nil // there is nothing of it, and it is asked for in vain
 	}
 	if req.GetTypeUrl() == resource.ClusterType {

@@ -67,6 +67,7 @@ type Server struct {
 	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
 	Parts
 	cache cache.SnapshotCache
+	check func(r Resources, approved func(deployment string) bool) error // Check, but in tests
 	ads   delta.Server
 	end   context.CancelFunc // of all streams
 
@@ -91,7 +92,7 @@ func New(p Parts) (*Server, error) {
 		p.Observe = nobody{}
 	}
 	ctx, end := context.WithCancel(context.Background())
-	s := &Server{Parts: p, end: end, places: map[string]*standing{}, nodes: map[int64]*node{}}
+	s := &Server{Parts: p, check: Check, end: end, places: map[string]*standing{}, nodes: map[int64]*node{}}
 	s.cache = cache.NewSnapshotCache(true, groups{}, nil)
 	s.ads = delta.NewServer(ctx, s.cache, &callbacks{s})
 	s.usable.Store(&map[string]bool{})
@@ -180,7 +181,7 @@ func (s *Server) handOut(world *registry.Snapshot, next map[string]*standing, bu
 		s.places = next
 		return nil
 	}
-	if err := Check(resources, func(name string) bool {
+	if err := s.check(resources, func(name string) bool {
 		_, known := world.Deployment(name)
 		return known || next[name] != nil && next[name].leaving()
 	}); err != nil {
