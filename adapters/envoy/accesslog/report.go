@@ -83,9 +83,7 @@ func (l *logged) report() decision.Report {
 		l.ending(&r)
 	default:
 		r.Outcome = journal.OutcomeAborted
-		if !l.used(&r, l.usage.Final) {
-			l.seen(&r)
-		}
+		l.usedOrSeen(&r)
 	}
 	if r.Usage != nil && l.retriedByOthers() {
 		r.Rank = min(r.Rank, journal.RankEstimate)
@@ -114,12 +112,19 @@ func (l *logged) ending(r *decision.Report) {
 		r.Outcome, r.Status, r.TTFTMS = journal.OutcomeNotSent, 0, 0
 	case l.usage.Failed:
 		r.Outcome = journal.OutcomeFailed
-		if !l.used(r, l.usage.Final) {
-			l.seen(r)
-		}
+		l.usedOrSeen(r)
 	default:
 		r.Outcome = journal.OutcomeCompleted
 		l.used(r, true)
+	}
+}
+
+// usedOrSeen is for an answer that did not end as it should. What ext_proc saw of one is
+// closer than our bound, and of the same rank, where whoever comes first stands: so of
+// its calls we say nothing, and are charged as held, until it speaks.
+func (l *logged) usedOrSeen(r *decision.Report) {
+	if !l.used(r, l.usage.Final) && l.authz {
+		l.seen(r)
 	}
 }
 
