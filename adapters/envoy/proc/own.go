@@ -17,7 +17,7 @@ type verdict struct {
 	outcome string // of the try, for those who watch
 	sent    bool   // a provider may have had the whole call
 	theirs  bool   // it is no fault of the deployment's, or of its place in Envoy
-	foreign bool   // it is not the router's word: another filter's, a route's own
+	foreign bool   // it is not the router's word: another filter's, or a route's own
 	status  int
 	code    string
 	message string
@@ -45,6 +45,10 @@ func read(details string) verdict {
 	case details == "cluster_not_found", details == "route_not_found", details == "no_cluster", details == "lua_response", details == "maintenance_mode":
 		v := nowhere
 		v.theirs = true
+		return v
+	case details == "direct_response":
+		v := nowhere
+		v.foreign = true
 		return v
 	case strings.Contains(details, "timeout"), strings.Contains(details, "max_stream_duration"):
 		return verdict{outcome: outcomeSlow, sent: true, status: http.StatusGatewayTimeout, code: door.UpstreamTimeout, message: "the provider did not answer in time"}
@@ -76,7 +80,7 @@ func (s *stream) ownReply(h *head) *pb.ProcessingResponse {
 		report.Outcome = journal.OutcomeAborted // it may have been, and nobody counts
 	}
 	s.settle(report, s.p.Limits.Settle)
-	if v.foreign && h.attempts == 0 {
+	if v.foreign && len(c.tries) == 0 && h.attempts <= 0 {
 		// A filter behind ours, or a route that answers itself, said it to the caller: it
 		// stands as they wrote it.
 		s.stage = over
