@@ -97,7 +97,7 @@ apps:
   - {tenant: lab, team: research, name: narrow, models: [embed], assert: [session]}
 budgets:
   - {name: all, match: {tenant: lab}, per: [session], unit: usd, amount: "1", window: total}
-  - {name: frugal, match: {tenant: lab, app: frugal}, per: [session], unit: usd, amount: "0.003", window: total}
+  - {name: frugal, match: {tenant: lab, app: frugal}, per: [session], unit: usd, amount: "0.01", window: total}
   - {name: poor, match: {tenant: lab, app: poor}, per: [session], unit: usd, amount: "0.000000001", window: total}
   - {name: once, match: {tenant: lab, app: once}, per: [session], unit: tokens, amount: "3", window: {every: day, zone: UTC}}
 providers:
