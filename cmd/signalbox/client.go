@@ -46,15 +46,21 @@ func addClientCommands(root *cobra.Command, stdin io.Reader, stdout, stderr io.W
 	for _, cmd := range []*cobra.Command{
 		newApplyCmd(g), newKeysCmd(g), newBudgetsCmd(g), newDecideCmd(g), newSQLCmd(g), newDoctorCmd(g), newVersionCmd(g),
 	} {
-		flags := cmd.PersistentFlags()
-		flags.StringVarP(&g.Output, "output", "o", "table", "table or json")
-		if cmd.Name() != "version" {
-			flags.StringVar(&g.URL, "url", orDefault(os.Getenv("SIGNALBOX_URL"), defaultURL), "where the service is (SIGNALBOX_URL)")
-		}
-		cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return g.check() }
+		g.asks(cmd)
 		root.AddCommand(cmd)
 	}
+	root.AddCommand(newEnvoyCmd(g))
 	strictUsage(root)
+}
+
+// asks gives a command the flags of those that talk to a running service.
+func (g *globals) asks(cmd *cobra.Command) {
+	flags := cmd.PersistentFlags()
+	flags.StringVarP(&g.Output, "output", "o", "table", "table or json")
+	if cmd.Name() != "version" {
+		flags.StringVar(&g.URL, "url", orDefault(os.Getenv("SIGNALBOX_URL"), defaultURL), "where the service is (SIGNALBOX_URL)")
+	}
+	cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return g.check() }
 }
 
 // check refuses what no command can work with.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -10,7 +9,7 @@ import (
 	"github.com/signalbox-dev/signalbox/adapters/envoy/config"
 )
 
-func newEnvoyCmd(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
+func newEnvoyCmd(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "envoy",
 		Short: "Put Signalbox in front of an Envoy: its configuration, checked and watched",
@@ -22,7 +21,9 @@ filter is what an Envoy that you run already is given beside what it has.`,
   signalbox envoy validate envoy.yaml
   signalbox envoy status`,
 	}
-	cmd.AddCommand(newEnvoyBootstrapCmd(), newEnvoyFilterCmd())
+	status := newEnvoyStatusCmd(g)
+	g.asks(status) // the others talk to nobody
+	cmd.AddCommand(newEnvoyBootstrapCmd(), newEnvoyFilterCmd(), newEnvoyValidateCmd(g.Stdin, g.Stdout, g.Stderr), status)
 	return cmd
 }
 

@@ -58,7 +58,6 @@ overspent. After the call it settles what was used, and ClickHouse shows it.`,
 	root.SetErr(stderr)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(newServeCmd(stderr), newEngineCmd(stdout, stderr))
-	root.AddCommand(newEnvoyCmd(stdin, stdout, stderr))
 	addClientCommands(root, stdin, stdout, stderr)
 	return root
 }
