@@ -18,7 +18,7 @@ import (
 // most is what the calls here may have used: 50 tokens in, 100 out.
 var most = journal.Tokens{Input: 50, Output: 100}
 
-// ledger is the rule of docs/decisions for reports of one call, by itself: a higher rank
+// ledger is the rule for reports of one call, by itself: a higher rank
 // replaces a lower one, an equal one is a repeat. It charges a token one.
 type ledger struct {
 	mu      sync.Mutex
@@ -37,8 +37,17 @@ func (l *ledger) Settle(_ context.Context, r decision.Report) (decision.Settled,
 	return decision.Settled{}, nil
 }
 
-// bill is decision's table of what a reported call cost.
+// bill is how well decision knows what a reported call cost, and what that is. A log
+// that did not read the whole usage guesses.
 func bill(r decision.Report) (journal.Rank, int64) {
+	rank, charge := cost(r)
+	if r.Source == journal.SourceAccessLog && (rank < journal.RankExact || r.Outcome == journal.OutcomeNotSent) {
+		rank = journal.RankRule
+	}
+	return rank, charge
+}
+
+func cost(r decision.Report) (journal.Rank, int64) {
 	switch {
 	case r.Outcome == journal.OutcomeNotSent:
 		return journal.RankExact, 0
@@ -87,7 +96,7 @@ func TestTheOrderOfReportsChangesNothing(t *testing.T) {
 				entry := append([]func(*entry){let}, way.log...)
 				told := []func(*ledger) error{settleBy(t, chat(entry...))}
 				if name == "ext_proc" || way.proc.Outcome == journal.OutcomeCompleted {
-					// An Envoy logs a call once. Of two estimates that differ the first would stand.
+					// An Envoy logs a call once. Of two guesses that differ the first would stand.
 					told = append(told, settleBy(t, chat(append(entry, uncounted)...)))
 				}
 				if name == "ext_proc" {

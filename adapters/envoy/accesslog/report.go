@@ -119,9 +119,9 @@ func (l *logged) ending(r *decision.Report) {
 	}
 }
 
-// usedOrSeen is for an answer that did not end as it should. What ext_proc saw of one is
-// closer than our bound, and of the same rank, where whoever comes first stands: so of
-// its calls we say nothing, and are charged as held, until it speaks.
+// usedOrSeen is for an answer that did not end as it should. Of a call of ext_proc's we
+// do not guess what was seen: that filter knows it better, and where it does not it
+// says so in the same rank as ours, in which whoever comes first stands.
 func (l *logged) usedOrSeen(r *decision.Report) {
 	if !l.used(r, l.usage.Final) && l.authz {
 		l.seen(r)

@@ -37,6 +37,7 @@ type house struct {
 	signs     []sign
 	became    map[string]int
 	err       error
+	admitted  int // messages, after which the gateway's token is revoked; 0: never
 }
 
 type sign struct {
@@ -85,7 +86,7 @@ func (h *house) send(t *testing.T, refused *door.Problem, messages ...[]*datav3.
 	listener := bufconn.Listen(1 << 20)
 	server := grpc.NewServer()
 	accesslog.New(accesslog.Parts{Settler: h, Undecider: h, Health: h, Observe: h,
-		Admit: func(context.Context) (string, *door.Problem) { return "edge-1", refused }}).Register(server)
+		Admit: h.admit(refused)}).Register(server)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()
 	defer func() { server.Stop(); <-done }()
@@ -108,6 +109,19 @@ func (h *house) send(t *testing.T, refused *door.Problem, messages ...[]*datav3.
 	}
 	_, err = stream.CloseAndRecv()
 	return err
+}
+
+// admit lets the gateway in unless it is refused from the beginning, or from some
+// message on.
+func (h *house) admit(refused *door.Problem) func(context.Context) (string, *door.Problem) {
+	asked := 0
+	return func(context.Context) (string, *door.Problem) {
+		asked++ // by the one goroutine of the one stream
+		if refused == nil && h.admitted > 0 && asked > 1+h.admitted {
+			return "", &door.Problem{Kind: door.UnknownGateway, Message: "revoked"}
+		}
+		return "edge-1", refused
+	}
 }
 
 // began is when the calls of these tests began, by Envoy's clock.

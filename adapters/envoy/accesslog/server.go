@@ -37,12 +37,8 @@ func (s *Server) Register(r grpc.ServiceRegistrar) { accesslogv3.RegisterAccessL
 // StreamAccessLogs reads one Envoy's log until it ends the stream. Envoy waits for no
 // answer and sends nothing twice, so that no entry may end it.
 func (s *Server) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAccessLogsServer) error {
-	gateway, p := s.Admit(stream.Context())
-	if p != nil {
-		if p.Kind == door.Foreign {
-			return status.Error(codes.PermissionDenied, p.Error())
-		}
-		return status.Error(codes.Unauthenticated, p.Error())
+	if _, p := s.Admit(stream.Context()); p != nil {
+		return notAdmitted(p)
 	}
 	for {
 		m, err := stream.Recv()
@@ -52,8 +48,21 @@ func (s *Server) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAcce
 		if err != nil {
 			return err // the connection's, or ours to stop
 		}
+		// Each message anew: such a stream lasts for weeks, and a token that was revoked
+		// meanwhile is nobody's any more.
+		gateway, p := s.Admit(stream.Context())
+		if p != nil {
+			return notAdmitted(p)
+		}
 		s.take(stream.Context(), gateway, m.GetHttpLogs().GetLogEntry())
 	}
+}
+
+func notAdmitted(p *door.Problem) error {
+	if p.Kind == door.Foreign {
+		return status.Error(codes.PermissionDenied, p.Error())
+	}
+	return status.Error(codes.Unauthenticated, p.Error())
 }
 
 // take reads the entries of one message, several at once: each may wait for the journal,

@@ -242,3 +242,13 @@ func TestAGatewayThatIsNotLetIn(t *testing.T) {
 		t.Errorf("%v, settled %v", err, h.reports)
 	}
 }
+
+// A stream lasts for weeks; a token that is revoked meanwhile ends it.
+func TestAGatewayWhoseTokenIsRevoked(t *testing.T) {
+	h := &house{admitted: 1}
+	one, other := chat(allowed, counted), chat(func(e *entry) { e.put(envoy.NamespaceAuthz, call("another", 1)) })
+	err := h.send(t, nil, []*datav3.HTTPAccessLogEntry{one}, []*datav3.HTTPAccessLogEntry{other})
+	if status.Code(err) != codes.Unauthenticated || len(h.reports) != 1 {
+		t.Errorf("%v, settled %v", err, h.reports)
+	}
+}

@@ -30,7 +30,7 @@ type verdict struct {
 
 // verdictOf reads an answer.
 func (a *Authorizer) verdictOf(q *asked, answer *decision.Answer) (verdict, error) {
-	told := door.Render(&q.request, answer)
+	told := render(&q.request, answer)
 	v := verdict{how: Allowed, denied: told.Response, caller: told.CallerHeaders}
 	switch {
 	case answer.Refusal != nil:
@@ -53,6 +53,17 @@ func (a *Authorizer) verdictOf(q *asked, answer *decision.Answer) (verdict, erro
 			Message: "this path is let through unjudged, and this Envoy does not know which provider it is for"}), nil
 	}
 	return v, a.goesOn(&v, q, answer, &told, order)
+}
+
+// render is the answer as every gateway reads it, without the body, which nobody here
+// reads there and which would be copied.
+func render(req *decision.Request, answer *decision.Answer) door.Answer {
+	if answer.Plan == nil || answer.Plan.Body == nil {
+		return door.Render(req, answer)
+	}
+	light, plan := *answer, *answer.Plan
+	plan.Body, light.Plan = nil, &plan
+	return door.Render(req, &light)
 }
 
 // order is the deployments that the Envoys have, in the plan's order. Where they have
