@@ -40,7 +40,7 @@ func TestRestartOverTheEmbeddedJournal(t *testing.T) {
 	dir := t.TempDir()
 	for life := range 3 {
 		c := w.config()
-		c.Dir = dir
+		c.Dir, c.LeaseWait = dir, 10*time.Second // over a real journal, on a machine that may be busy
 		k, stop := w.start(c)
 		for range 20 {
 			held := hold(t, k, demand(b, "", 1000))
