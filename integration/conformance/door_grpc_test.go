@@ -59,7 +59,7 @@ func span(m *decisionv1.Span) *[2]int {
 func (g overGRPC) report(ctx context.Context, t *testing.T, r *door.Report) {
 	t.Helper()
 	m := &decisionv1.ReportRequest{ReportToken: r.ReportToken, Outcome: r.Outcome, Deployment: r.Deployment, Status: int32(r.Status),
-		ServiceTier: r.ServiceTier, Source: r.Source, LatencyMs: r.LatencyMS}
+		ServiceTier: r.ServiceTier, Source: r.Source, LatencyMs: r.LatencyMS, SeenOutputTokens: r.SeenOutputTokens}
 	for _, a := range r.Attempts {
 		m.Attempts = append(m.Attempts, &decisionv1.Attempt{Deployment: a.Deployment, Status: int32(a.Status), Outcome: a.Outcome})
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"testing"
@@ -29,7 +30,7 @@ type asking interface {
 
 func (g *asker) name() string { return g.called }
 
-func (g *asker) fixed() bool { return false }
+func (g *asker) traits() traits { return traits{} }
 
 func (g *asker) open(t *testing.T, w *world) { g.w, g.asking = w, g.via(t, w) }
 
@@ -39,7 +40,7 @@ func (g *asker) take(ctx context.Context, t *testing.T, c *call) *reply {
 	kept := c.body[:min(len(c.body), largest)]
 	a := g.decide(ctx, t, c, kept, len(kept) == len(c.body))
 	if a.Response != nil {
-		r := &reply{a.Response.Status, http.Header{}, string(a.Response.Bytes())}
+		r := &reply{a.Response.Status, http.Header{}, string(a.Response.Bytes()), false}
 		r.add(a.Response.Headers)
 		r.add(a.CallerHeaders)
 		return r
@@ -67,7 +68,9 @@ func (g *asker) send(t *testing.T, c *call, a *door.Answer) (tries []tried) {
 		if span != nil {
 			named = body[:span[0]] + d.UpstreamModel + body[span[1]:]
 		}
-		tries = append(tries, g.w.send(t, c.method, d.Name, d.Path, c.header, named))
+		header := maps.Clone(c.header)
+		header[":asked"] = c.path
+		tries = append(tries, g.w.send(t, c.method, d.Name, d.Path, header, named))
 		if !another(tries[len(tries)-1].status) {
 			break
 		}
@@ -86,10 +89,18 @@ func reportOf(c *call, a *door.Answer, tries []tried) *door.Report {
 		r.Outcome = "failed"
 		return r
 	}
-	route := routeOf(c)
-	tokens, tier, known := used(route.Endpoint, route.Dialect, slices.Contains(a.Changes, "usage_requested"), last.reply)
-	if known {
-		r.Usage, r.ServiceTier, r.Source = usageOf(tokens), tier, "body"
+	read := last.follow(routeOf(c), slices.Contains(a.Changes, "usage_requested"))
+	switch {
+	case read.Failed():
+		r.Outcome = "failed"
+	case last.cut || !read.Complete():
+		r.Outcome = "aborted"
+	}
+	r.Source = "body"
+	if tokens, tier, known := read.Usage(); known {
+		r.Usage, r.ServiceTier = usageOf(tokens), tier
+	} else if seen, _ := read.Seen(); r.Outcome != "completed" && seen >= 0 {
+		r.SeenOutputTokens = &seen
 	}
 	return r
 }
@@ -130,7 +141,13 @@ func (h overHTTP) report(_ context.Context, t *testing.T, r *door.Report) {
 		m["attempts"] = r.Attempts
 	}
 	if r.Usage != nil {
-		m["usage"], m["service_tier"], m["source"] = r.Usage, r.ServiceTier, r.Source
+		m["usage"], m["service_tier"] = r.Usage, r.ServiceTier
+	}
+	if r.Source != "" {
+		m["source"] = r.Source
+	}
+	if r.SeenOutputTokens != nil {
+		m["seen_output_tokens"] = *r.SeenOutputTokens
 	}
 	var receipt door.Receipt
 	h.post(t, "/v1/report", m, &receipt)
@@ -161,7 +178,7 @@ type byProxy struct{ w *world }
 
 func (*byProxy) name() string { return "proxy" }
 
-func (*byProxy) fixed() bool { return false }
+func (*byProxy) traits() traits { return traits{} }
 
 func (p *byProxy) open(_ *testing.T, w *world) { p.w = w }
 

@@ -30,7 +30,7 @@ type byProc struct {
 
 func (p *byProc) name() string { return p.called }
 
-func (p *byProc) fixed() bool { return false }
+func (p *byProc) traits() traits { return traits{alone: p.profile == envoy.ProfileHeader} }
 
 func (p *byProc) open(t *testing.T, w *world) {
 	conn := w.dial(t)
@@ -128,7 +128,7 @@ func (s *talk) replaced(m *procv3.ImmediateResponse) bool {
 	if m == nil {
 		return false
 	}
-	s.f.reply, s.f.details = &reply{int(m.GetStatus().GetCode()), http.Header{}, string(m.GetBody())}, m.GetDetails()
+	s.f.reply, s.f.details = &reply{int(m.GetStatus().GetCode()), http.Header{}, string(m.GetBody()), false}, m.GetDetails()
 	s.f.reply.add(values(m.GetHeaders().GetSetHeaders()))
 	return true
 }
@@ -175,7 +175,7 @@ func (s *talk) body() {
 	for rest := r.body; rest != ""; {
 		piece := rest[:min(len(rest), s.chunk)]
 		rest = rest[len(piece):]
-		got := s.ask(&procv3.ProcessingRequest{Request: &procv3.ProcessingRequest_ResponseBody{ResponseBody: &procv3.HttpBody{Body: []byte(piece), EndOfStream: rest == ""}}})
+		got := s.ask(&procv3.ProcessingRequest{Request: &procv3.ProcessingRequest_ResponseBody{ResponseBody: &procv3.HttpBody{Body: []byte(piece), EndOfStream: rest == "" && !r.cut}}})
 		if s.replaced(got.GetImmediateResponse()) {
 			return
 		}

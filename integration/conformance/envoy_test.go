@@ -42,6 +42,7 @@ type flow struct {
 	tries   []tried
 	cluster string
 	details string
+	flags   *datav3.ResponseFlags
 	began   time.Time
 	reply   *reply
 }
@@ -81,6 +82,9 @@ func (e *farEnd) route(t *testing.T, f *flow) {
 		f.cluster = "somebodys"
 	}
 	f.reply, f.details = f.tries[len(f.tries)-1].reply, "via_upstream"
+	if f.reply.cut {
+		f.flags = &datav3.ResponseFlags{UpstreamConnectionTermination: true}
+	}
 }
 
 func (e *farEnd) attempt(t *testing.T, f *flow, deployment, path, body string) *reply {
@@ -216,6 +220,7 @@ func (e *farEnd) log(ctx context.Context, t *testing.T, f *flow) {
 	common := &datav3.AccessLogCommon{
 		StartTime: timestamppb.New(f.began), Duration: durationpb.New(took), AccessLogType: datav3.AccessLogType_DownstreamEnd,
 		Metadata: &corev3.Metadata{FilterMetadata: f.data}, UpstreamCluster: f.cluster, UpstreamRequestAttemptCount: uint32(len(f.tries)),
+		ResponseFlags: f.flags,
 	}
 	if len(f.tries) > 0 {
 		common.TimeToFirstUpstreamTxByte, common.TimeToFirstUpstreamRxByte = durationpb.New(took/4), durationpb.New(took/2)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/signalbox-dev/signalbox/decision/llm"
 	"github.com/signalbox-dev/signalbox/decision/llm/follow"
-	"github.com/signalbox-dev/signalbox/journal"
 )
 
 // reply is what a caller reads.
@@ -19,6 +18,7 @@ type reply struct {
 	status int
 	header http.Header
 	body   string
+	cut    bool // it broke off
 }
 
 func (r *reply) decision() string { return r.header.Get("X-Signalbox-Decision") }
@@ -43,10 +43,7 @@ func exchange(t *testing.T, client *http.Client, method, url string, header map[
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &reply{resp.StatusCode, resp.Header, string(raw)}
+	return &reply{resp.StatusCode, resp.Header, string(raw), err != nil}
 }
 
 // keyHeaders are where callers put their keys; none of them goes on.
@@ -83,6 +80,10 @@ func (w *world) send(t *testing.T, method, deployment, path string, header map[s
 	if strings.HasPrefix(deployment, "claude") && out["anthropic-version"] == "" {
 		out["anthropic-version"] = "2023-06-01"
 	}
+	if strings.HasPrefix(deployment, "claude") && strings.HasSuffix(path, "/messages") && strings.Contains(header[":asked"], "beta=true") {
+		path += "?beta=true" // the one word of a caller's query that its provider must see
+	}
+	delete(out, ":asked")
 	return tried{deployment, exchange(t, w.HTTPClient, method, "http://"+w.address+path, out, body)}
 }
 
@@ -91,16 +92,19 @@ func another(status int) bool {
 	return status == http.StatusTooManyRequests || status >= 500 && status != http.StatusNotImplemented
 }
 
-// used is what an answer says that it used, as a gateway reads it.
-func used(endpoint llm.Endpoint, dialect llm.Dialect, hide bool, r *reply) (tokens journal.Tokens, tier string, known bool) {
-	a := follow.New(follow.Asked{Dialect: dialect, Endpoint: endpoint, HideUsage: hide}, r.status, r.header.Get("Content-Type"), "")
+// follow reads an answer as a gateway does that is written in Go, and leaves what its
+// caller may see.
+func (r *reply) follow(route llm.Route, hide bool) *follow.Answer {
+	a := follow.New(follow.Asked{Dialect: route.Dialect, Endpoint: route.Endpoint, HideUsage: hide}, r.status, r.header.Get("Content-Type"), "")
 	var shown bytes.Buffer
 	shown.Write(a.Write([]byte(r.body)))
-	a.EOF()
+	if !r.cut {
+		a.EOF()
+	}
 	shown.Write(a.Release())
 	shown.Write(a.Release())
 	r.body = shown.String()
-	return a.Usage()
+	return a
 }
 
 func routeOf(c *call) llm.Route {
@@ -108,11 +112,17 @@ func routeOf(c *call) llm.Route {
 	return route
 }
 
+// traits are what a gateway cannot do.
+type traits struct {
+	fixed  bool // it sends bodies on as they are
+	alone  bool // its routes are somebody's own: one place is tried
+	logged bool // it tells what was used by its access log alone
+}
+
 // way is one way to ask: a door, and the gateway before it.
 type way interface {
 	name() string
-	// fixed reports whether the gateway behind it sends bodies on as they are.
-	fixed() bool
+	traits() traits
 	// open makes it ready for the calls of a box.
 	open(t *testing.T, w *world)
 	// take takes one call through, and settles it.

@@ -23,7 +23,7 @@ type settledRow struct {
 }
 
 func (r settledRow) String() string {
-	return fmt.Sprintf("%s %d %s %s", r.deployment, r.status, r.outcome, r.known)
+	return fmt.Sprintf("%s %d %s", r.deployment, r.status, r.outcome)
 }
 
 // columns of decisions that do not depend on when a call came, or which it was.

@@ -2,6 +2,7 @@ package conformance_test
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,8 +24,11 @@ type story struct {
 	Pad     int               `yaml:"pad"`   // so many letters more in the prompt, for {pad}
 	Steer   map[string]string `yaml:"steer"` // what the provider does
 
+	Before bool `yaml:"before"` // the same call came before, in the same session
+
 	Want  want  `yaml:"want"`
-	Fixed *want `yaml:"fixed"` // nil: the same
+	Fixed *want `yaml:"fixed"` // where the body cannot be changed; nil: the same
+	Alone *want `yaml:"alone"` // where the routes are somebody's own; nil: the same
 
 	file string
 }
@@ -37,14 +41,20 @@ type want struct {
 	Changes     []string `yaml:"changes"`
 	Deployments []string `yaml:"deployments"` // in their order
 	MaxOutput   int64    `yaml:"max_output"`  // that is held for
-	Tries       []string `yaml:"tries"`       // deployment, status, outcome, and how its usage is known
+	Tries       []string `yaml:"tries"`       // deployment, status, outcome
+	Known       string   `yaml:"known"`       // how what was used is known; "": exactly
+	Logged      string   `yaml:"logged"`      // the same where the access log alone tells; "": no other
 	Costs       string   `yaml:"costs"`       // in USD; "": nothing
+	Most        string   `yaml:"most"`        // it costs as much as this where less is seen of it; "": Costs is exact
 }
 
-// of is what must come of the story at a door.
+// of is what must come of the story on a way.
 func (s *story) of(d way) *want {
-	if s.Fixed != nil && d.fixed() {
+	switch traits := d.traits(); {
+	case traits.fixed && s.Fixed != nil:
 		return s.Fixed
+	case traits.alone && s.Alone != nil:
+		return s.Alone
 	}
 	return &s.Want
 }
@@ -79,7 +89,8 @@ func stories(t *testing.T) []*story {
 type call struct {
 	*story
 	door   way
-	id     string // of this call alone: its session, and how the provider's record finds it
+	id     string // of this call alone: how the provider's record finds it
+	meter  string // its session, which has budgets of its own
 	method string
 	path   string
 	header map[string]string
@@ -90,6 +101,7 @@ const headerScene = "x-conformance-scene"
 
 func (s *story) at(d way, keys map[string]string) *call {
 	c := &call{story: s, door: d, id: s.file + "." + d.name(), method: s.Method, path: s.Path, header: map[string]string{}}
+	c.meter = c.id
 	if c.method == "" {
 		c.method = "POST"
 	}
@@ -107,7 +119,7 @@ func (s *story) at(d way, keys map[string]string) *call {
 		}
 		key = keys[app]
 	}
-	for name, value := range map[string]string{"authorization": "Bearer " + key, "x-signalbox-session": c.id, headerScene: c.id} {
+	for name, value := range map[string]string{"authorization": "Bearer " + key, "x-signalbox-session": c.meter, headerScene: c.id} {
 		c.header[name] = value
 	}
 	if c.body != "" {
@@ -119,6 +131,14 @@ func (s *story) at(d way, keys map[string]string) *call {
 		}
 	}
 	return c
+}
+
+// before is the call that came before this one.
+func (c *call) before() *call {
+	b := *c
+	b.header, b.id = maps.Clone(c.header), "before."+c.id
+	b.header[headerScene] = b.id
+	return &b
 }
 
 // local puts the door's name where a story leaves room for it, and general takes it out

@@ -99,7 +99,7 @@ budgets:
   - {name: all, match: {tenant: lab}, per: [session], unit: usd, amount: "1", window: total}
   - {name: frugal, match: {tenant: lab, app: frugal}, per: [session], unit: usd, amount: "0.01", window: total}
   - {name: poor, match: {tenant: lab, app: poor}, per: [session], unit: usd, amount: "0.000000001", window: total}
-  - {name: once, match: {tenant: lab, app: once}, per: [session], unit: tokens, amount: "3", window: {every: day, zone: UTC}}
+  - {name: once, match: {tenant: lab, app: once}, per: [session], unit: requests, amount: "1", window: {rolling: 1h}}
 providers:
   - {name: openai, kind: openai, base_url: "%[1]s/v1", credential: openai, on_abort: seen}
   - {name: anthropic, kind: anthropic, base_url: "%[1]s", credential: anthropic, on_abort: seen}
