@@ -10,6 +10,8 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	familyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/common/dns/v3"
+	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
@@ -79,23 +81,18 @@ func (in *Input) cluster(d *registry.Deployment) (*clusterv3.Cluster, error) {
 	}
 	name := envoy.Cluster(d.Name)
 	c := &clusterv3.Cluster{
-		Name: name,
-		// LOGICAL_DNS connects to what the name leads to now and never closes a connection
-		// because it leads elsewhere: large providers' names do all the time.
-		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_LOGICAL_DNS},
-		DnsLookupFamily:      clusterv3.Cluster_V4_PREFERRED,
-		RespectDnsTtl:        true,
-		ConnectTimeout:       durationpb.New(in.Options.Connect),
-		LoadAssignment:       assignment(name, p, to),
-		CircuitBreakers:      breakers(),
-		OutlierDetection:     outliers(),
-		TransportSocket:      socket,
+		Name:             name,
+		ConnectTimeout:   durationpb.New(in.Options.Connect),
+		LoadAssignment:   assignment(name, p, to),
+		CircuitBreakers:  breakers(),
+		OutlierDetection: outliers(),
+		TransportSocket:  socket,
 		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
 			KeepaliveTime: wrapperspb.UInt32(30), KeepaliveInterval: wrapperspb.UInt32(10), KeepaliveProbes: wrapperspb.UInt32(3),
 		}},
 	}
-	if to.ip {
-		c.ClusterDiscoveryType, c.DnsLookupFamily, c.RespectDnsTtl = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}, 0, false
+	if err := to.found(c); err != nil {
+		return nil, err
 	}
 	speaks, err := in.speaks(d, to)
 	if err != nil {
@@ -103,6 +100,24 @@ func (in *Input) cluster(d *registry.Deployment) (*clusterv3.Cluster, error) {
 	}
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{keyHTTP: speaks}
 	return c, nil
+}
+
+// found says how an Envoy finds the address. It connects to what a name leads to now,
+// and closes no connection because the name leads elsewhere by then: those of large
+// providers do all the time.
+func (a address) found(c *clusterv3.Cluster) error {
+	if a.ip {
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+		return nil
+	}
+	config, err := packed(&dnsv3.DnsCluster{
+		DnsLookupFamily: familyv3.DnsLookupFamily_V4_PREFERRED, RespectDnsTtl: true, AllAddressesInSingleEndpoint: true,
+	})
+	if err != nil {
+		return err
+	}
+	c.ClusterDiscoveryType = &clusterv3.Cluster_ClusterType{ClusterType: &clusterv3.Cluster_CustomClusterType{Name: "envoy.cluster.dns", TypedConfig: config}}
+	return nil
 }
 
 // assignment is the one endpoint. Its hostname is what the Host header becomes at each
@@ -132,16 +147,18 @@ func breakers() *clusterv3.CircuitBreakers {
 	}}}
 }
 
-// outliers takes an address out for a while that only resets or refuses connections.
-// Answers are not counted: health is, on every replica, what a 429 or a 500 means for
-// a deployment, and an Envoy of its own mind would contradict the decision's order.
+// outliers shows, in Envoy's own figures, an address that only resets or refuses
+// connections. It changes nothing for calls: a cluster of one endpoint whose endpoint
+// is out goes on to use it, and were it not so, the call would end there instead of
+// going to the next deployment. What a row of 429 or 500 means is health's to say, for
+// all replicas; an Envoy of its own mind would contradict the decision's order.
 func outliers() *clusterv3.OutlierDetection {
 	return &clusterv3.OutlierDetection{
-		SplitExternalLocalOriginErrors: true,
-		ConsecutiveLocalOriginFailure:  wrapperspb.UInt32(5), EnforcingConsecutiveLocalOriginFailure: wrapperspb.UInt32(100),
+		SplitExternalLocalOriginErrors: true, AlwaysEjectOneHost: wrapperspb.Bool(true),
+		ConsecutiveLocalOriginFailure: wrapperspb.UInt32(5), EnforcingConsecutiveLocalOriginFailure: wrapperspb.UInt32(100),
 		EnforcingConsecutive_5Xx: wrapperspb.UInt32(0), EnforcingConsecutiveGatewayFailure: wrapperspb.UInt32(0),
 		EnforcingSuccessRate: wrapperspb.UInt32(0), EnforcingLocalOriginSuccessRate: wrapperspb.UInt32(0),
-		Interval: durationpb.New(5 * time.Second), BaseEjectionTime: durationpb.New(10 * time.Second), MaxEjectionPercent: wrapperspb.UInt32(50),
+		Interval: durationpb.New(5 * time.Second), BaseEjectionTime: durationpb.New(10 * time.Second),
 	}
 }
 

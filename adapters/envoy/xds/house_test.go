@@ -2,6 +2,7 @@ package xds_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -175,6 +176,32 @@ func newRegistry(t *testing.T, text string) *registry.Registry {
 	run(t, r.Run)
 	apply(t, r, text)
 	return r
+}
+
+// newRegistryOnce is what a registry that was told this knows.
+func newRegistryOnce(t *testing.T, text string) *registry.Snapshot {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	r, err := registry.Open(ctx, journal.NewMemory(1, time.Now), registry.NewKeyHasher([32]byte{1}), time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = r.Run(ctx) }()
+	apply(t, r, text)
+	cancel()
+	<-done
+	return r.Snapshot()
+}
+
+func newKey(t *testing.T) ed25519.PrivateKey {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 func apply(t *testing.T, r *registry.Registry, text string) {

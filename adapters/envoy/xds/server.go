@@ -76,7 +76,6 @@ type Server struct {
 	mu      sync.Mutex // guards what follows
 	world   int64      // the registry's version that was built last
 	places  map[string]*standing
-	paths   []*registry.Path
 	leftOut []LeftOut
 	content string // of the configuration that is handed out
 	version string // as Envoys are told it: the registry's when it came, and the content

@@ -53,15 +53,35 @@ local function sent(metadata, headers)
   return known
 end
 
+-- whole is a text that is cut after so many bytes, and the pieces behind it, the last
+-- one first.
+local function whole(text, upto, behind)
+  local pieces = { text:sub(1, upto) }
+  for i = #behind, 1, -1 do
+    pieces[#pieces + 1] = behind[i]
+  end
+  return table.concat(pieces)
+end
+
+-- edited applies edits one after another, each to what those before have made. They
+-- nearly always come from the last to the first, and then none moves what the next one
+-- means: a long body with many findings is not copied once for each of them.
 local function edited(text, edits)
+  local upto, behind = #text, {}
   for _, e in ipairs(edits) do
     local from, to = e[1], e[2]
-    if from < 0 or to < from or to > #text then
+    if to > upto and #behind > 0 then
+      text, behind = whole(text, upto, behind), {}
+      upto = #text
+    end
+    if from < 0 or to < from or to > upto then
       error("an edit is not of this body")
     end
-    text = text:sub(1, from) .. e[3] .. text:sub(to + 1)
+    behind[#behind + 1] = text:sub(to + 1, upto)
+    behind[#behind + 1] = e[3]
+    upto = from
   end
-  return text
+  return whole(text, upto, behind)
 end
 
 local function prepare(handle)

@@ -176,8 +176,8 @@ func (k *keys) Credential(name string) (vault.Secret, bool) {
 
 func (k *keys) Changed() <-chan struct{} { k.mu.Lock(); defer k.mu.Unlock(); return k.changed }
 
-// lab is an Envoy before four providers: a is OpenAI, b takes its key in a header of
-// its own, c speaks TLS under an authority of its own, and p is c behind a proxy.
+// lab is an Envoy before four providers: a is OpenAI, b has a name and takes its
+// key in a header of its own, c speaks TLS under an authority of its own, and p is c behind a proxy.
 type lab struct {
 	a, b, c   *provider
 	filter    *filter
@@ -266,7 +266,7 @@ deployments:
   - {name: c, provider: c, model: m, upstream_model: gpt, kind: paygo}
   - {name: p, provider: p, model: m, upstream_model: gpt, kind: paygo}
   - {name: dead, provider: dead, model: m, upstream_model: gpt, kind: paygo}
-`, l.a.URL, l.b.URL, l.c.URL, ca, l.c.URL, ca, forward(t, l.connected)))
+`, l.a.URL, strings.Replace(l.b.URL, "127.0.0.1", "localhost", 1), l.c.URL, ca, l.c.URL, ca, forward(t, l.connected)))
 	credentials := &keys{values: map[string]string{"a": "key-of-a", "b": "key-of-b", "c": "key-of-c"}, changed: make(chan struct{})}
 	var err error
 	if l.server, err = xds.New(xds.Parts{

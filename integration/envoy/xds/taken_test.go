@@ -1,12 +1,17 @@
 package xds_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/signalbox-dev/signalbox/decision/llm"
 )
 
 const chat = "/v1/chat/completions"
@@ -26,7 +31,7 @@ func TestEachTryIsItsOwn(t *testing.T) {
 		key, proto, hostPrefix string
 	}{
 		{l.a, "/a/0?q=1", body, "Authorization", "Bearer key-of-a", "HTTP/1.1", l.a.Listener.Addr().String()},
-		{l.b, "/b/1?q=1", edited, "X-Goog-Api-Key", "key-of-b", "HTTP/1.1", l.b.Listener.Addr().String()},
+		{l.b, "/b/1?q=1", edited, "X-Goog-Api-Key", "key-of-b", "HTTP/1.1", strings.Replace(l.b.Listener.Addr().String(), "127.0.0.1", "localhost", 1)},
 		{l.c, "/c/2?q=1", body, "Authorization", "Bearer key-of-c", "HTTP/2.0", l.c.Listener.Addr().String()},
 	} {
 		seen := try.p.take()
@@ -118,6 +123,65 @@ func TestWhatIsTriedAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An address that refused connections again and again is shown, and is tried as before
+// when it is named: what is not worth trying is for the decision to know.
+func TestAnEnvoyHasNoMindOfItsOwn(t *testing.T) {
+	l := newLab(t)
+	const cluster = "cluster.deployment/dead."
+	figure := func(name string) int64 {
+		stats, err := l.envoy.Stats(t.Context(), cluster+name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stats[cluster+name]
+	}
+	for i := range int64(10) {
+		if got := l.ask(t, l.decided+chat, `{}`, "x-order", "dead"); got.status != 503 {
+			t.Fatalf("%+v", got)
+		}
+		if n := figure("upstream_cx_connect_fail"); n != i+1 {
+			t.Fatalf("after %d calls, %d connections were tried", i+1, n)
+		}
+	}
+	if n := figure("outlier_detection.ejections_active"); n != 1 {
+		t.Errorf("%d addresses are shown as bad", n)
+	}
+	if got := l.ask(t, l.decided+chat, `{}`, "x-order", "dead,b"); got != (answer{200, "b answers"}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Whatever the edits, the provider gets what Go makes of the same ones.
+func TestEdits(t *testing.T) {
+	l := newLab(t)
+	rapid.Check(t, func(r *rapid.T) {
+		body := []byte(`{"text":"` + rapid.StringMatching(`[a-zäß€ ]{0,300}`).Draw(r, "text") + `"}`)
+		want := slices.Clone(body)
+		var edits []llm.Edit
+		last := len(body)
+		for range rapid.IntRange(1, 20).Draw(r, "edits") {
+			if rapid.IntRange(0, 9).Draw(r, "anywhere") == 0 {
+				last = len(want)
+			}
+			to := rapid.IntRange(0, last).Draw(r, "to")
+			from := rapid.IntRange(max(0, to-8), to).Draw(r, "from")
+			text := rapid.StringMatching(`[A-Z€]{0,6}`).Draw(r, "new")
+			edits = append(edits, llm.Edit{At: [2]int{from, to}, Text: []byte(text)})
+			want = slices.Replace(want, from, to, []byte(text)...)
+			last = from
+		}
+		said, err := json.Marshal(map[string][]llm.Edit{"a": edits})
+		if err != nil {
+			r.Fatal(err)
+		}
+		got := l.ask(t, l.decided+chat, string(body), "x-order", "a", "x-edits", string(said))
+		seen := l.a.take()
+		if got.status != 200 || len(seen) != 1 || seen[0].body != string(want) || seen[0].length != int64(len(want)) {
+			r.Fatalf("%+v: the provider saw %+v, want %s", got, seen, want)
+		}
+	})
 }
 
 // Where nobody decides, a call goes to the fallback in the failure mode open, without
