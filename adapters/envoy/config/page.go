@@ -24,7 +24,7 @@ func Bootstrap(o Options) ([]byte, error) {
 	if err := o.validate(true); err != nil {
 		return nil, err
 	}
-	return write("bootstrap.yaml", page{Options: o, Profile: envoy.ProfileOrder})
+	return write("bootstrap.yaml", page{Options: o, Profile: envoy.ProfileOrder, whole: true})
 }
 
 // Filter is what an Envoy of somebody's own is given beside what it has. Its routes
@@ -40,6 +40,7 @@ func Filter(o Options) ([]byte, error) {
 type page struct {
 	Options
 	Profile envoy.Profile // "": the call to Signalbox says none
+	whole   bool          // it is a whole Envoy's, which is configured by us, too
 }
 
 // Logs is the page for a call that follows no profile.
@@ -47,9 +48,20 @@ func (p page) Logs() page { p.Profile = ""; return p }
 
 func (page) Newest() string   { return newest }
 func (p page) Open() bool     { return p.FailureMode == Open }
-func (p page) ByEnv() bool    { return p.TokenEnv != "" && p.TokenFile == "" && p.TLS.Cert == "" }
 func (p page) Usage() bool    { return p.has(since["usage"]) }
 func (page) Replies() []reply { return localReplies() }
+
+// ByEnv reports whether each call to Signalbox brings the token along from Envoy's
+// environment. A whole Envoy's do not: of the stream on which it is configured, Envoy
+// sends the variable's name as it is written.
+func (p page) ByEnv() bool {
+	return !p.whole && p.TokenEnv != "" && p.TokenFile == "" && p.TLS.Cert == ""
+}
+
+// Injected reports whether the cluster puts the token into whatever goes to Signalbox.
+func (p page) Injected() bool {
+	return p.TokenFile != "" || p.whole && p.TokenEnv != "" && p.TLS.Cert == ""
+}
 
 // UsageSince is the first Envoy that reads usage itself.
 func (page) UsageSince() string { return since["usage"] }
