@@ -73,6 +73,11 @@ fuzz: ## each fuzz target for a while (FUZZTIME=20s)
 bench: ## one line a figure, each against a floor of the same run
 	@$(GO) run ./integration/bench
 
+.PHONY: bench-envoy
+bench-envoy: $(BIN) envoy ## what our filters cost in the real Envoy, beside filters that decide nothing
+	@mkdir -p bin && $(GO) build -o bin/bench-envoy ./integration/bench/envoy
+	@bin/bench-envoy -bin $(BIN)
+
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, buf
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt: run gofmt -w on:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
