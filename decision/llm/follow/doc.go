@@ -32,10 +32,16 @@
 // read and left out all the same: whoever settled without figures and has them at
 // the end may settle again.
 //
+// Where guards are asked for (guard.go), they read the answer's texts as they come and
+// say what of them is shown. Then an event or a document waits until it is whole, and
+// what cannot be read is shown to nobody.
+//
 // It refuses to guess. What cannot be read passes unread, and then its usage is
 // unknown, never zero. It keeps no body: one event of at most 256 KiB, and the
 // figures. Prices, rules and what a broken answer costs are its caller's.
 //
 // Open follow.go first, then event.go (what an event means), lines.go (where one
-// begins and ends) and scan.go (what is read of its JSON).
+// begins and ends) and scan.go (what is read of its JSON). For guards: guarded.go (one
+// event or document), pieces.go (where its texts are), strands.go (texts that come in
+// pieces), cut.go (how an answer ends that was stopped) and guarding.go (the way there).
 package follow

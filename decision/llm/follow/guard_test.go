@@ -217,6 +217,66 @@ func TestAGuardEndsAStream(t *testing.T) {
 	}
 }
 
+// What a guard kept back of a text comes before the next text begins, so that thoughts
+// do not come behind words, and no tool call is taken for whole before it is.
+func TestWhatWasKeptBackComesBeforeWhatFollows(t *testing.T) {
+	const around = `data: {"id":"c1","choices":[{"index":0,"delta":%s,"finish_reason":%s}]}` + "\n\n"
+	call := func(i int, text string) string {
+		return fmt.Sprintf(`{"tool_calls":[{"index":%d,"type":"function","function":{"arguments":%s}}]}`, i, spelt(text))
+	}
+	var stream strings.Builder
+	for _, delta := range []string{`{"reasoning_content":"thinking"}`, `{"reasoning_content":" hard"}`, `{"content":"words"}`, `{"content":"","refusal":null}`,
+		call(0, `{"city":`), call(0, `"Ulm"}`), call(1, `{}`), call(1, ` `)} {
+		fmt.Fprintf(&stream, around, delta, "null")
+	}
+	fmt.Fprintf(&stream, around, `{}`, `"tool_calls"`)
+	for _, by := range []int{1, 4, 100} {
+		got := relay(newAnswer(with(chat, lags(by)), sse), []string{stream.String() + "data: [DONE]\n\n"}, true)
+		var order []string
+		texts := map[string]string{}
+		for _, e := range refEvents(got.text) {
+			for key, text := range textsOf(t, chat, e.raw) {
+				if texts[key] += text; text != "" && (len(order) == 0 || order[len(order)-1] != key) {
+					order = append(order, key)
+				}
+			}
+		}
+		want := "choice 0 reasoning_content, choice 0 content, choice 0 tool_calls 0 function arguments, choice 0 tool_calls 1 function arguments"
+		if said := strings.Join(order, ", "); said != want {
+			t.Errorf("by %d they come in the order %s", by, said)
+		}
+		sameTexts(t, "chat", texts, textsOf(t, chat, stream.String()))
+		if at := strings.Index(got.text, `"finish_reason":"tool_calls"`); at < 0 || strings.Contains(got.text[at:], "arguments") {
+			t.Errorf("by %d something comes behind the finish: %s", by, got.text)
+		}
+	}
+}
+
+// Of a stream that ends without its protocol's words, nothing that was kept back is lost.
+func TestNothingIsKeptBackAtTheEnd(t *testing.T) {
+	const piece = `data: {"id":"c1","choices":[{"index":0,"delta":{"content":"all of it"},"finish_reason":null}]}`
+	for _, end := range []string{"", "\n", "\n\n", "\r\n\r\n", "\n\ndata: [DONE]", "\n\ndata: [DONE]\n\n", "\n\ndata: {\"error\":{\"message\":\"no\"}}\n\n"} {
+		for _, pieces := range [][]string{{piece + end}, bytesOf(piece + end)} {
+			got := relay(newAnswer(with(chat, lags(5)), sse), pieces, true)
+			if texts := textsOf(t, chat, got.text); texts["choice 0 content"] != "all of it" {
+				t.Errorf("with %q at its end it says %q: %s", end, texts, got.text)
+			}
+			if strings.HasSuffix(end, "[DONE]\n\n") && !strings.HasSuffix(got.text, "data: [DONE]\n\n") {
+				t.Errorf("the end is not the end: %s", got.text)
+			}
+		}
+	}
+}
+
+// Data in several lines is one text, and is spelt anew where it changes.
+func TestDataInSeveralLinesIsGuarded(t *testing.T) {
+	const event = "id: 7\ndata: {\"choices\":[{\"index\":0,\ndata:\"delta\":{\"content\":\ndata:  \"my secret\"}}]}\n\n"
+	got := relay(newAnswer(with(chat, censors), sse), bytesOf(event), true)
+	if texts := textsOf(t, chat, got.text); texts["choice 0 content"] != "my "+masked || !strings.HasPrefix(got.text, "id: 7\n") {
+		t.Errorf("%q", got.text)
+	}
+}
+
 func TestAGuardEndsADocument(t *testing.T) {
 	for _, c := range []struct {
 		asked      follow.Asked
