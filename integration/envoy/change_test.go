@@ -44,7 +44,7 @@ func TestChangesUnderLoad(t *testing.T) {
 		}
 	}
 
-	if err := l.Apply(ctx(t), l.world("gpt-alpha")); err != nil {
+	if err := l.Apply(ctx(t), l.world("gpt-alpha"), "--prune"); err != nil {
 		t.Fatal(err)
 	}
 	load.flush(t) // whatever was decided before it was removed

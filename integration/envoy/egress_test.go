@@ -44,7 +44,7 @@ func TestNothingElseCanBeReached(t *testing.T) {
 					t.Errorf("%s is not named, so this test would not see what else is: %v", addr, got)
 				}
 			}
-			if err := l.Apply(ctx(t), l.world("gpt-beta", "claude-beta")); err != nil {
+			if err := l.Apply(ctx(t), l.world("gpt-beta", "claude-beta"), "--prune"); err != nil {
 				t.Fatal(err)
 			}
 			rigtest.Eventually(t, "who left the registry has left the configuration", func() error {

@@ -60,11 +60,17 @@ func TestAnotherDeploymentWhenOneFails(t *testing.T) {
 			}
 			u := second.Usage
 			if got := tries[1]; got.deployment != model+"-beta" || got.status != http.StatusOK || got.input != u.Input || got.output != u.Output ||
-				got.charged != cost(u.Input, u.Output) || got.known != "exact" {
+				got.charged != cost(u.Input, u.Output) || got.known != "exact" && !unreadWhole(model) {
 				t.Errorf("the second try is %+v; want beta's, with its own count %+v", got, u)
 			}
 		})
 	}
+}
+
+// unreadWhole: of Anthropic's documents Envoy's own filters cannot copy one part, a list
+// that this provider has not, so that who reads no more never says that it is all.
+func unreadWhole(model string) bool {
+	return strings.HasPrefix(model, "claude-ext-authz-json")
 }
 
 // spelled are names as the registry has them.

@@ -42,13 +42,13 @@ func (b *Box) Command(ctx context.Context, args ...string) (Done, error) {
 	return Done{out.String(), errs.String(), cmd.ProcessState.ExitCode()}, err
 }
 
-// Apply writes a registry file and applies it.
-func (b *Box) Apply(ctx context.Context, registry string) error {
+// Apply writes a registry file and applies it; flags are more of apply's.
+func (b *Box) Apply(ctx context.Context, registry string, flags ...string) error {
 	file := filepath.Join(b.Dir, "registry.yaml")
 	if err := os.WriteFile(file, []byte(registry), 0o644); err != nil {
 		return err
 	}
-	_, err := b.Run(ctx, "apply", "-f", file, "--yes")
+	_, err := b.Run(ctx, append([]string{"apply", "-f", file, "--yes"}, flags...)...)
 	return err
 }
 
