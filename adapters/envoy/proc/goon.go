@@ -37,7 +37,7 @@ type call struct {
 	Endpoint   llm.Endpoint
 
 	order    []string
-	places   map[string]*registry.Deployment
+	places   map[string]place
 	attempts int // tries that the hold pays for which may each be billed
 	free     bool
 	hide     bool // the usage in a stream is not for the caller
@@ -47,6 +47,13 @@ type call struct {
 
 	tries  []tried
 	answer *passage // once its body passes by
+}
+
+// place is what is needed of a deployment to the call's end. A pointer to it would
+// keep the whole registry of the moment in memory for as long as a model thinks.
+type place struct {
+	provider string
+	onAbort  string
 }
 
 // pass lets a call through that a rule says is not judged. The caller's key stays
@@ -75,8 +82,8 @@ func (s *stream) goOn(in reply, req *decision.Request, a *decision.Answer, told 
 		return decidedUndecided, s.fails(door.Failed{DecisionID: a.DecisionID, Status: http.StatusInternalServerError,
 			Code: "internal", Message: "something broke here; the operators' log says what"})
 	}
-	s.begin(a, told, &c)
 	common := &pb.CommonResponse{HeaderMutation: s.headersOut(req, &c, body), ClearRouteCache: true}
+	s.begin(a, told, &c)
 	if body != nil {
 		common.BodyMutation = &pb.BodyMutation{Mutation: &pb.BodyMutation_Body{Body: body}}
 	}
@@ -117,17 +124,26 @@ func (s *stream) begin(a *decision.Answer, told *door.Answer, c *envoy.Call) {
 	s.stage = out
 	s.call = &call{
 		DecisionID: c.DecisionID, Token: c.Token, Dialect: c.Dialect, Endpoint: c.Endpoint,
-		order: c.Order, attempts: c.Attempts, free: a.Plan.Free, places: make(map[string]*registry.Deployment, len(c.Order)),
+		order: c.Order, attempts: c.Attempts, free: a.Plan.Free, places: make(map[string]place, len(c.Order)),
 		hide: slices.Contains(a.Changes, decision.UsageRequested), caller: told.CallerHeaders, sent: s.p.Now(),
 	}
 	for _, d := range a.Plan.Deployments {
 		if slices.Contains(c.Order, d.Name) {
-			s.call.places[d.Name] = d
+			s.call.places[d.Name] = placeOf(d)
 		}
 	}
 	if s.p.Guards != nil && !a.Plan.Free {
 		s.call.guards = s.p.Guards(a)
 	}
+	s.asked.question = door.Question{} // an answer takes minutes, and has no use for it
+}
+
+func placeOf(d *registry.Deployment) place {
+	out := place{provider: d.Provider, onAbort: registry.AbortSeen}
+	if d.ProviderRef != nil && d.ProviderRef.OnAbort != "" {
+		out.onAbort = d.ProviderRef.OnAbort
+	}
+	return out
 }
 
 // headersOut is what changes in the caller's headers.
@@ -149,7 +165,10 @@ func (s *stream) headersOut(req *decision.Request, c *envoy.Call, body []byte) *
 		// In the same message, or Envoy refuses the body.
 		o.Set["content-length"] = strconv.Itoa(len(body))
 	}
-	m := &pb.HeaderMutation{RemoveHeaders: append(o.Remove, s.asked.keyed...), SetHeaders: make([]*core.HeaderValueOption, 0, len(o.Set))}
+	m := &pb.HeaderMutation{SetHeaders: make([]*core.HeaderValueOption, 0, len(o.Set))}
+	if !s.asked.cleaned {
+		m.RemoveHeaders = append(o.Remove, s.asked.keyed...)
+	}
 	for name, value := range o.Set {
 		m.SetHeaders = append(m.SetHeaders, set(name, value))
 	}

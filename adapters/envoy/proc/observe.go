@@ -79,6 +79,7 @@ const (
 // What of a filter's configuration is not as it must be. A closed set.
 const (
 	wrongBodyMode   = "request_body_mode"
+	wrongObserving  = "observability_mode"
 	wrongUnseen     = "allow_mode_override"
 	wrongUndecided  = "undecided_answer"
 	wrongAttributes = "response_attributes"

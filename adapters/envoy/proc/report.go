@@ -96,12 +96,7 @@ func (p *passage) source() journal.Source {
 }
 
 // rule is what is charged for an answer that breaks off.
-func (s *stream) rule() string {
-	if d := s.call.places[s.call.last()]; d != nil && d.ProviderRef != nil && d.ProviderRef.OnAbort != "" {
-		return d.ProviderRef.OnAbort
-	}
-	return registry.AbortSeen
-}
+func (s *stream) rule() string { return s.call.places[s.call.last()].onAbort }
 
 // end settles an answer, whichever way it ended, while its caller waits.
 func (s *stream) end(how string, outcome journal.Outcome) {
@@ -112,7 +107,7 @@ func (s *stream) endWithin(how string, outcome journal.Outcome, within time.Dura
 	c := s.call
 	c.answer.ended = true
 	s.settle(s.timed(outcome), within)
-	s.p.Observe.Ended(Ending{Provider: c.provider(c.last()), How: how, Rule: s.rule(), Bytes: c.answer.bytes})
+	s.p.Observe.Ended(Ending{Provider: c.places[c.last()].provider, How: how, Rule: s.rule(), Bytes: c.answer.bytes})
 }
 
 // again settles once more where figures came behind the end: better ones replace what

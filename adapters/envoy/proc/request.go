@@ -24,6 +24,7 @@ type asked struct {
 	route    llm.Route
 	grpc     bool     // the caller reads gRPC statuses
 	whole    bool     // the filter is known to send the body in one
+	cleaned  bool     // what may not go out is out of the headers already
 	keyed    []string // repeated headers, of which not the first value holds a key
 }
 
@@ -73,6 +74,11 @@ func (s *stream) requestHeaders(m *pb.ProcessingRequest, h *pb.HttpHeaders) *pb.
 	s.asked = a
 	coding := a.header("content-encoding")
 	switch {
+	case m.GetObservabilityMode():
+		// Nobody reads what we answer, so nothing may be held for it.
+		s.misconfigured(wrongObserving, "an Envoy's ext_proc filter only shows us its calls and lets them go on unjudged: take observability_mode out")
+		s.stage = over
+		return nil
 	case strings.EqualFold(a.header("upgrade"), "websocket"):
 		return s.plainly()
 	case coding != "" && !strings.EqualFold(coding, "identity"):
@@ -86,6 +92,7 @@ func (s *stream) requestHeaders(m *pb.ProcessingRequest, h *pb.HttpHeaders) *pb.
 		// is spent on the body of somebody without a good key.
 		return s.decide(headersReply, nil, false)
 	}
+	a.cleaned = true
 	o := envoy.NewOutgoing(a.question.Headers, a.route.Dialect, false)
 	return headersReply(&pb.CommonResponse{HeaderMutation: &pb.HeaderMutation{RemoveHeaders: append(o.Remove, a.keyed...)}})
 }
@@ -199,13 +206,13 @@ func (s *stream) answer(in reply, req *decision.Request, a *decision.Answer, err
 			code = told.Reasons[0].Code
 		}
 		return how, s.immediate(told.Response, told.CallerHeaders, a.DecisionID, code)
+	case plan == nil || len(plan.Deployments) == 0:
+		return decidedUnmetered, s.pass(in, a)
 	case !req.BodyComplete:
 		// A free call is let out by its path alone; but we have not all of what goes out.
 		s.takeBack(a)
 		return decidedMalformed, s.fails(door.Failed{DecisionID: a.DecisionID, Status: http.StatusRequestEntityTooLarge,
 			Code: string(decision.TooLarge), Message: "the body is longer than any that is sent on"})
-	case plan == nil || len(plan.Deployments) == 0:
-		return decidedUnmetered, s.pass(in, a)
 	}
 	return s.goOn(in, req, a, &told)
 }

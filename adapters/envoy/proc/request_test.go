@@ -3,6 +3,7 @@ package proc_test
 import (
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -324,6 +325,13 @@ func TestCallsThatAreNotJudged(t *testing.T) {
 	}
 	h.settledOnce()
 
+	// Whatever its length: nothing of it is ours.
+	h = build(t, answering(decision.Answer{DecisionID: "d-5", Plan: &decision.Plan{Free: true}}, nil))
+	f = h.filter()
+	if !f.ask("POST", "/v1/files", "{}", "content-length", "9999999") || f.headers["authorization"] != "" {
+		t.Errorf("%v %v", f.instead, f.headers)
+	}
+
 	// A free call of which we do not have all is none that we can send on.
 	h = build(t, altering(func(a *decision.Answer) { a.Plan.Free = true }), func(h *house) { h.parts.Keys = nobodys{} })
 	f = h.filter()
@@ -362,6 +370,15 @@ func TestAFilterThatSendsNoBody(t *testing.T) {
 	}
 	if f.answer(1, "via_upstream", 200, false) || f.instead.GetStatus().GetCode() != 500 || !strings.Contains(h.log.String(), "nobody has judged") {
 		t.Errorf("%v\n%s", f.instead, h.log)
+	}
+	// One that only lets us look on is not answered, and nothing is held for it.
+	h = build(t)
+	f = h.filter()
+	head = f.head("POST", chat, true)
+	head.ObservabilityMode = true
+	f.send(head)
+	if _, err := f.reply(); err != io.EOF || len(h.decider.asked) > 0 || h.watch.String() != "wrong:observability_mode" {
+		t.Errorf("%v %s", err, h.watch)
 	}
 	// And one whose body comes in parts has not sent all of it.
 	h = build(t)

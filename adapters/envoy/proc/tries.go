@@ -95,14 +95,7 @@ func (s *stream) noteEarlier(t *tried, said envoy.Tried) {
 
 // saw tells those who watch of a try.
 func (s *stream) saw(t *tried, outcome string) {
-	s.p.Observe.Tried(Try{Provider: s.call.provider(t.deployment), Deployment: t.deployment, Status: t.status, Outcome: outcome})
-}
-
-func (c *call) provider(deployment string) string {
-	if d := c.places[deployment]; d != nil {
-		return d.Provider
-	}
-	return ""
+	s.p.Observe.Tried(Try{Provider: s.call.places[t.deployment].provider, Deployment: t.deployment, Status: t.status, Outcome: outcome})
 }
 
 // word is the outcome of a try that was answered.
