@@ -37,6 +37,14 @@ func BenchmarkChunk(b *testing.B) {
 			a.Write(chunk[half:])
 		}
 	})
+	b.Run("guarded", func(b *testing.B) {
+		a := newAnswer(with(chatHiding, lags(64)), sse)
+		b.SetBytes(int64(len(chunk)))
+		b.ReportAllocs()
+		for b.Loop() {
+			a.Write(chunk)
+		}
+	})
 	b.Run("messages", func(b *testing.B) {
 		a := newAnswer(messages, sse)
 		chunk := chunkOf(b, "messages_tools.sse", `"I"`)

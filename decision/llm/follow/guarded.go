@@ -22,6 +22,7 @@ var (
 type guarded struct {
 	asked Asked
 	strands
+	reading reading
 	began   bool   // an event came
 	started bool   // messages, responses: the one that begins the answer
 	around  string // members that stand around the texts, for events of our own
@@ -61,8 +62,8 @@ func (g *guarded) event(e *opened, last bool) (out outcome) {
 		out.stop = g.flush(&out.before, all)
 		return out
 	}
-	r, err := readTexts(e.data, g.asked, true, e.name)
-	if err != nil {
+	r := &g.reading
+	if err := r.read(e.data, e.name); err != nil {
 		out.stop = unreadable
 		return out
 	}
@@ -91,8 +92,9 @@ func (g *guarded) learn(r *reading) {
 	switch g.asked.Endpoint {
 	case llm.ChatCompletions:
 		if g.around == "" && len(r.turns) > 0 { // Azure's first event has no choices, and an empty id
-			g.around = string(r.around)
+			g.around, r.known = string(r.around), true
 		}
+		r.around = r.around[:0]
 		for _, t := range r.turns {
 			if t.index < len(g.turns) {
 				g.turns[t.index] = max(g.turns[t.index], turnOpen)
@@ -103,7 +105,7 @@ func (g *guarded) learn(r *reading) {
 		}
 	case llm.Responses:
 		if !g.started && len(r.around) > 0 {
-			g.started, g.around = true, string(r.around)
+			g.started, g.around, r.known = true, string(r.around), true
 		}
 		if n, ok := r.numbered(); ok {
 			g.next = n + g.added
@@ -246,8 +248,8 @@ func (g *guarded) renumber(r *reading, out *outcome) {
 
 // document reads an answer that is one object. What a guard stopped is another.
 func (g *guarded) document(data []byte) ([]byte, *Stop) {
-	r, err := readTexts(data, g.asked, false, "")
-	if err != nil {
+	r := &reading{asked: g.asked}
+	if err := r.read(data, ""); err != nil {
 		return errorBody(g.asked, unreadable), unreadable
 	}
 	shown := make([]string, len(r.pieces))

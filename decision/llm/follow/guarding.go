@@ -9,7 +9,7 @@ import (
 // guard lets guards read along, or says at once that nobody can.
 func (a *Answer) guard() {
 	if a.read {
-		a.guarded = &guarded{asked: a.asked, block: -1}
+		a.guarded = &guarded{asked: a.asked, block: -1, reading: reading{asked: a.asked, stream: true}}
 		return
 	}
 	switch a.asked.Endpoint {

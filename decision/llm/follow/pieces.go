@@ -62,9 +62,12 @@ type aside struct {
 // counts and must never be under, it knows names: a string of a name that it does not
 // know may be anything, and would be broken in two by a guard that waits for more.
 type reading struct {
-	d      *jsontext.Decoder
 	asked  Asked
 	stream bool
+	around []byte // small members around the texts
+	known  bool   // those are known already
+
+	d *jsontext.Decoder // kept from one event to the next, as the lists are
 
 	kind   string // the event's
 	pieces []piece
@@ -73,7 +76,6 @@ type reading struct {
 	index  int    // the block's or the item's; -1: none
 	places []byte // responses: which text of which item it is, as members
 	inside bool   // responses: inside the response that an event tells of
-	around []byte // small members around the texts
 	number span   // responses: where the event's number stands
 	nth    int64  // that number
 	usage  span   // of a document
@@ -81,22 +83,39 @@ type reading struct {
 
 var errTexts = errors.New("more texts than anybody reads")
 
-// readTexts reads one JSON object.
-func readTexts(data []byte, asked Asked, stream bool, name string) (*reading, error) {
-	r := &reading{asked: asked, stream: stream, kind: name, index: -1}
-	// What a client would take, and of two members of one name it may take either.
-	r.d = jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+// read reads one JSON object: an event's, of this name, or a document.
+func (r *reading) read(data []byte, name string) error {
+	// As a client would take it; and of two members of one name it may take either.
+	if r.d == nil {
+		r.d = jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	} else {
+		r.d.Reset(bytes.NewBuffer(data), r.d.Options())
+	}
+	r.kind, r.index, r.number, r.nth, r.usage = name, -1, span{}, 0, span{}
+	r.pieces, r.asides, r.turns, r.places = kept(r.pieces), kept(r.asides), kept(r.turns), r.places[:0]
 	if r.d.PeekKind() != '{' {
-		return nil, errors.New("it is no object")
+		return errors.New("it is no object")
 	}
 	if err := r.members(r.member); err != nil {
-		return nil, err
+		return err
 	}
 	r.close(0)
-	if stream {
+	if r.stream {
 		r.name()
 	}
-	return r, nil
+	if len(data) > keepBuffer {
+		r.d = nil // which keeps what it has read
+	}
+	return nil
+}
+
+// kept is an empty list in the place of another, unless that was a large one.
+func kept[E any](list []E) []E {
+	if cap(list) > 64 {
+		return nil
+	}
+	clear(list)
+	return list[:0]
 }
 
 // numbered is the event's number, if it has one.
@@ -328,7 +347,7 @@ func (r *reading) text(at *step) error {
 func (r *reading) small(name string) (jsontext.Value, error) {
 	raw, err := r.d.ReadValue()
 	wanted := !r.stream || r.inside || r.asked.Endpoint == llm.ChatCompletions
-	if wanted && err == nil && len(raw) <= maxSmall && len(r.around)+len(name)+len(raw) <= maxAround {
+	if wanted && !r.known && err == nil && len(raw) <= maxSmall && len(r.around)+len(name)+len(raw) <= maxAround {
 		r.around = appendMember(r.around, name, raw)
 	}
 	return raw, err
@@ -441,7 +460,7 @@ func indexOf(raw []byte) int {
 }
 
 func appendMember(to []byte, name string, raw []byte) []byte {
-	return append(append(append(to, quoted(name)...), ':'), append(bytes.Clone(raw), ',')...)
+	return append(append(append(append(to, quoted(name)...), ':'), raw...), ',')
 }
 
 func unquoted(raw []byte) string {
