@@ -6,6 +6,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 
+	"github.com/signalbox-dev/signalbox/decision/llm"
 	"github.com/signalbox-dev/signalbox/registry"
 	"github.com/signalbox-dev/signalbox/vault"
 )
@@ -21,6 +22,7 @@ type Input struct {
 // Place is one deployment as an Envoy can reach it.
 type Place struct {
 	Deployment string
+	Dialect    llm.Dialect
 	Cluster    *clusterv3.Cluster
 	Credential string // the credential's name; "": it takes none
 	Secret     vault.Secret
@@ -68,6 +70,9 @@ func (in *Input) place(d *registry.Deployment) (Place, error) {
 		return Place{}, errors.New("its provider is not known")
 	}
 	place := Place{Deployment: d.Name, Credential: p.Credential}
+	if d.ModelRef != nil {
+		place.Dialect = llm.Dialect(d.ModelRef.Dialect)
+	}
 	if p.Credential != "" {
 		secret, ok := in.Credential(p.Credential)
 		if !ok || secret.Empty() {

@@ -2,6 +2,7 @@ package xds
 
 import (
 	_ "embed" // upstream.lua
+	"slices"
 	"time"
 
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
@@ -109,7 +110,7 @@ func (in *Input) script(d *registry.Deployment) *luav3.Lua {
 		header, _ := d.ProviderRef.Auth()
 		context["credential"] = structpb.NewStringValue(header)
 	}
-	if d.Name == in.Options.Fallback {
+	if slices.Contains(in.Options.fallbacks(), d.Name) {
 		paths := map[string]*structpb.Value{}
 		for asked, path := range undecidedPaths(d) {
 			paths[asked] = structpb.NewStringValue(path)

@@ -16,6 +16,7 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/signalbox-dev/signalbox/decision/llm"
 	"github.com/signalbox-dev/signalbox/registry"
 	"github.com/signalbox-dev/signalbox/vault"
 )
@@ -54,9 +55,12 @@ func Arrange(places map[string]Place, paths []*registry.Path, o Options) (Resour
 			Secret: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: value}},
 		}}})
 	}
-	fallback := o.Fallback
-	if p, ok := places[fallback]; !ok || p.Credential != "" && p.Secret.Empty() {
-		fallback = ""
+	fallback := map[llm.Dialect]string{}
+	for _, name := range o.fallbacks() {
+		p, ok := places[name]
+		if _, taken := fallback[p.Dialect]; ok && !taken && (p.Credential == "" || !p.Secret.Empty()) {
+			fallback[p.Dialect] = name
+		}
 	}
 	for _, kind := range kinds {
 		r, err := routes(kind.authz, kind.open, paths, fallback, o)

@@ -61,29 +61,31 @@ const (
 )
 
 // routes are one route configuration: each path that is judged or let through leads to
-// where the call's metadata says, every other to a refusal.
-func routes(authz, open bool, paths []*registry.Path, fallback string, o Options) (*routev3.RouteConfiguration, error) {
+// where the call's metadata says, every other to a refusal. fallback is who takes the
+// calls of each dialect that nobody decided, where the failure mode is open.
+func routes(authz, open bool, paths []*registry.Path, fallback map[llm.Dialect]string, o Options) (*routev3.RouteConfiguration, error) {
 	name := RouteConfig(authz, open)
-	static := denyCluster
-	if open && fallback != "" {
-		static = envoy.Cluster(fallback)
-	}
-	action, err := ordered(authz, static, o)
-	if err != nil {
-		return nil, err
-	}
 	host := &routev3.VirtualHost{
 		Name: name, Domains: []string{"*"},
 		// Tries after the first need the whole body.
 		RequestBodyBufferLimit: wrapperspb.UInt64(uint64(o.Body + bodySlack)),
 	}
 	if authz {
+		var err error
 		if host.TypedPerFilterConfig, err = authzContext(); err != nil {
 			return nil, err
 		}
 	}
 	for _, m := range matches(paths) {
-		host.Routes = append(host.Routes, &routev3.Route{Match: m, Action: &routev3.Route_Route{Route: action}})
+		static := denyCluster
+		if to, ok := fallback[m.dialect]; ok && open {
+			static = envoy.Cluster(to)
+		}
+		action, err := ordered(authz, static, o)
+		if err != nil {
+			return nil, err
+		}
+		host.Routes = append(host.Routes, &routev3.Route{Match: m.RouteMatch, Action: &routev3.Route_Route{Route: action}})
 	}
 	host.Routes = append(host.Routes, refusals(404, string(decision.PathUnknown), "this is not a path that is judged here, and no paths rule lets it through")...)
 	return &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{host}}, nil
@@ -141,34 +143,42 @@ func failover(o Options) *routev3.RetryPolicy {
 	}
 }
 
+// match is what a caller may ask, and in which dialect; "": a rule lets it through, and
+// there is nothing to send it to that nobody decided.
+type match struct {
+	*routev3.RouteMatch
+	dialect llm.Dialect
+}
+
 // matches are what callers may ask: the paths that are judged, and those that a rule
 // lets through, which our filter has to allow as well.
-func matches(paths []*registry.Path) []*routev3.RouteMatch {
-	var out []*routev3.RouteMatch
+func matches(paths []*registry.Path) []match {
+	var out []match
 	for _, o := range operations {
+		route, _ := llm.Recognise(o.method, "/v1"+o.path)
+		add := func(m *routev3.RouteMatch) { out = append(out, match{by(m, o.method), route.Dialect}) }
 		exact := []string{"/v1" + o.path, "/openai/v1" + o.path}
 		if o.bare {
 			exact = append(exact, "/openai"+o.path)
 		}
 		for _, path := range exact {
-			out = append(out, by(&routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Path{Path: path}}, o.method))
+			add(&routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Path{Path: path}})
 		}
 		if o.azure {
-			out = append(out, by(&routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_SafeRegex{
+			add(&routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_SafeRegex{
 				SafeRegex: &matcherv3.RegexMatcher{Regex: "/openai/deployments/" + azureModel + o.path},
-			}}, o.method))
+			}})
 		}
 	}
 	for _, p := range paths {
-		match := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Path{Path: p.Path}}
+		m := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Path{Path: p.Path}}
 		if prefix, ok := strings.CutSuffix(p.Path, "*"); ok {
-			match.PathSpecifier = &routev3.RouteMatch_Prefix{Prefix: prefix}
+			m.PathSpecifier = &routev3.RouteMatch_Prefix{Prefix: prefix}
 		}
-		if len(p.Methods) == 0 {
-			out = append(out, match)
-			continue
+		if len(p.Methods) > 0 {
+			by(m, p.Methods...)
 		}
-		out = append(out, by(match, p.Methods...))
+		out = append(out, match{RouteMatch: m})
 	}
 	return out
 }

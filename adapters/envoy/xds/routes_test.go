@@ -131,8 +131,15 @@ func TestWhatIsUndecided(t *testing.T) {
 		{false, false, "a", "deny"}, {true, false, "a", "deny"},
 		{false, true, "", "deny"}, {true, true, "nowhere", "deny"},
 		{false, true, "a", envoy.Cluster("a")}, {true, true, "a", envoy.Cluster("a")},
+		{false, true, "gone, b,a", envoy.Cluster("b")},
 	} {
 		host := routesOf(t, xds.Options{Fallback: c.fallback}, c.authz, c.open)
+		if other := one[*groupv3.PriorityGroupClusterSpecifier](t, routed(t, host, "POST", "/v1/messages")); other.PriorityGroups[0].Clusters[0].ClusterName != "deny" {
+			t.Errorf("%+v: a call of another dialect goes to %v", c, other)
+		}
+		if rule := one[*groupv3.PriorityGroupClusterSpecifier](t, routed(t, host, "GET", "/v1/whoami")); rule.PriorityGroups[0].Clusters[0].ClusterName != "deny" {
+			t.Errorf("%+v: what a rule lets through goes to %v, undecided", c, rule)
+		}
 		group := one[*groupv3.PriorityGroupClusterSpecifier](t, host.Routes[0])
 		namespace := envoy.NamespaceRoute
 		if c.authz {
