@@ -125,7 +125,7 @@ func deployed(of ...string) string {
 	return text
 }
 
-func newHouse(t *testing.T, options xds.Options, text string, credentials *keys) *house {
+func newHouse(t testing.TB, options xds.Options, text string, credentials *keys) *house {
 	t.Helper()
 	h := &house{keys: credentials, answers: make(chan string, 1000), dial: bufconn.Listen(1 << 20), log: &lines{}}
 	edge := "edge"
@@ -154,7 +154,7 @@ func newHouse(t *testing.T, options xds.Options, text string, credentials *keys)
 }
 
 // run runs something until the test ends.
-func run(t *testing.T, do func(context.Context) error) {
+func run(t testing.TB, do func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -167,7 +167,7 @@ func run(t *testing.T, do func(context.Context) error) {
 	})
 }
 
-func newRegistry(t *testing.T, text string) *registry.Registry {
+func newRegistry(t testing.TB, text string) *registry.Registry {
 	t.Helper()
 	r, err := registry.Open(t.Context(), journal.NewMemory(1, time.Now), registry.NewKeyHasher([32]byte{1}), time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -204,7 +204,7 @@ func newKey(t *testing.T) ed25519.PrivateKey {
 	return key
 }
 
-func apply(t *testing.T, r *registry.Registry, text string) {
+func apply(t testing.TB, r *registry.Registry, text string) {
 	t.Helper()
 	files := []registry.File{{Name: "world.yaml", Data: []byte(text)}}
 	if _, err := r.Apply(t.Context(), files, registry.ApplyOptions{Prune: true, Confirmed: true}); err != nil {

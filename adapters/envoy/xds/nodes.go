@@ -127,12 +127,12 @@ func (c *callbacks) OnStreamDeltaRequest(id int64, req *discoveryv3.DeltaDiscove
 		c.s.greet(n)
 	}
 	if typeName(req.GetTypeUrl()) == "" {
-		if n.others[req.GetTypeUrl()] = true; len(n.others) > maxOthers {
+		if n.others[clip(req.GetTypeUrl(), 128)] = true; len(n.others) > maxOthers {
 			return status.Error(codes.ResourceExhausted, "this Envoy asks for more types than there are; clusters, routes and secrets are served here")
 		}
 		return nil // there is nothing of it, and it is asked for in vain
 	}
-	if req.GetTypeUrl() == resource.ClusterType {
+	if req.GetTypeUrl() == resource.ClusterType && len(n.has) == 0 {
 		for name, version := range req.GetInitialResourceVersions() {
 			n.has[name] = version // it has been here before
 		}

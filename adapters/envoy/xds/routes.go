@@ -76,14 +76,19 @@ func routes(authz, open bool, paths []*registry.Path, fallback map[llm.Dialect]s
 			return nil, err
 		}
 	}
+	actions := map[string]*routev3.RouteAction{} // by where a call goes that has no order
 	for _, m := range matches(paths) {
 		static := denyCluster
 		if to, ok := fallback[m.dialect]; ok && open {
 			static = envoy.Cluster(to)
 		}
-		action, err := ordered(authz, static, o)
-		if err != nil {
-			return nil, err
+		action := actions[static]
+		if action == nil {
+			var err error
+			if action, err = ordered(authz, static, o); err != nil {
+				return nil, err
+			}
+			actions[static] = action
 		}
 		host.Routes = append(host.Routes, &routev3.Route{Match: m.RouteMatch, Action: &routev3.Route_Route{Route: action}})
 	}

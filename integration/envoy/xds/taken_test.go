@@ -1,6 +1,7 @@
 package xds_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -122,6 +123,21 @@ func TestWhatIsTriedAgain(t *testing.T) {
 				t.Errorf("%d after %q, want %d after %q", got.status, tried, c.want, c.tried)
 			}
 		})
+	}
+}
+
+// Whoever may read an Envoy's configuration reads no key there.
+func TestNoKeyIsShown(t *testing.T) {
+	l := newLab(t)
+	if got := l.ask(t, l.decided+chat, `{}`, "x-order", "a"); got.status != 200 {
+		t.Fatalf("%+v", got)
+	}
+	dump, err := l.envoy.ConfigDump(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(dump), "key/a") || strings.Contains(string(dump), "key-of-") || strings.Contains(string(dump), base64.StdEncoding.EncodeToString([]byte("key-of-a"))) {
+		t.Error("a key stands in the configuration, or its secret does not")
 	}
 }
 
