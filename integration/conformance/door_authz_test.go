@@ -56,7 +56,7 @@ func (a *byAuthz) take(ctx context.Context, t *testing.T, c *call) *reply {
 	}
 	f.data[envoy.NamespaceAuthz] = answer.GetDynamicMetadata()
 	if denied := answer.GetDeniedResponse(); denied != nil {
-		f.reply, f.details = &reply{int(denied.GetStatus().GetCode()), http.Header{}, denied.GetBody(), false}, "ext_authz_denied"
+		f.reply, f.details = &reply{status: int(denied.GetStatus().GetCode()), header: http.Header{}, body: denied.GetBody()}, "ext_authz_denied"
 		f.reply.add(values(denied.GetHeaders()))
 		a.log(ctx, t, f)
 		return f.reply
@@ -119,7 +119,7 @@ func (a *byAuthzHTTP) take(ctx context.Context, t *testing.T, c *call) *reply {
 	if len(body) > largest {
 		body, headers["x-envoy-auth-partial-body"] = body[:largest], "true"
 	}
-	r := exchange(t, a.HTTPClient, f.method, a.URL()+"/envoy/authz"+f.path, headers, body)
+	r := a.exchange(t, request{method: f.method, url: a.URL() + "/envoy/authz" + f.path, header: headers, body: body})
 	f.data[envoy.NamespaceAuthz] = &structpb.Struct{Fields: map[string]*structpb.Value{}}
 	if r.status != http.StatusOK {
 		if r.status == http.StatusNonAuthoritativeInfo {

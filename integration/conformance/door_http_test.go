@@ -7,10 +7,12 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/signalbox-dev/signalbox/adapters/door"
+	"github.com/signalbox-dev/signalbox/decision/llm"
 	"github.com/signalbox-dev/signalbox/journal"
 )
 
@@ -40,7 +42,7 @@ func (g *asker) take(ctx context.Context, t *testing.T, c *call) *reply {
 	kept := c.body[:min(len(c.body), largest)]
 	a := g.decide(ctx, t, c, kept, len(kept) == len(c.body))
 	if a.Response != nil {
-		r := &reply{a.Response.Status, http.Header{}, string(a.Response.Bytes()), false}
+		r := &reply{status: a.Response.Status, header: http.Header{}, body: string(a.Response.Bytes())}
 		r.add(a.Response.Headers)
 		r.add(a.CallerHeaders)
 		return r
@@ -63,19 +65,33 @@ func (g *asker) send(t *testing.T, c *call, a *door.Answer) (tries []tried) {
 	if a.Request != nil {
 		body, span = string(a.Request.Bytes()), a.Request.ModelSpan
 	}
+	header := maps.Clone(c.header)
+	maps.DeleteFunc(header, func(name, _ string) bool {
+		return strings.HasPrefix(name, "x-signalbox-") || slices.Contains(keyHeaders, name)
+	})
+	if routeOf(c).Dialect == llm.Anthropic && header["anthropic-version"] == "" {
+		header["anthropic-version"] = "2023-06-01"
+	}
 	for _, d := range a.Deployments {
 		named := body
 		if span != nil {
 			named = body[:span[0]] + d.UpstreamModel + body[span[1]:]
 		}
-		header := maps.Clone(c.header)
-		header[":asked"] = c.path
-		tries = append(tries, g.w.send(t, c.method, d.Name, d.Path, header, named))
+		tries = append(tries, g.w.send(t, d.Name, g.path(c, d.Path), c, header, named))
 		if !another(tries[len(tries)-1].status) {
 			break
 		}
 	}
 	return tries
+}
+
+// path is the deployment's, with the one word of a caller's query that its provider must
+// see.
+func (g *asker) path(c *call, path string) string {
+	if routeOf(c).Dialect == llm.Anthropic && strings.Contains(c.path, "beta=true") {
+		path += "?beta=true"
+	}
+	return path
 }
 
 // reportOf is what a gateway says of a call when it is over.
@@ -164,7 +180,7 @@ func (h overHTTP) post(t *testing.T, path string, message, into any) {
 	if err := e.Encode(message); err != nil {
 		t.Fatal(err)
 	}
-	r := exchange(t, h.w.HTTPClient, http.MethodPost, h.w.URL()+path, map[string]string{"content-type": "application/json"}, body.String())
+	r := h.w.exchange(t, request{method: http.MethodPost, url: h.w.URL() + path, header: map[string]string{"content-type": "application/json"}, body: body.String()})
 	if r.status != http.StatusOK {
 		t.Fatalf("%s: status %d: %s", path, r.status, r.body)
 	}
@@ -184,5 +200,5 @@ func (p *byProxy) open(_ *testing.T, w *world) { p.w = w }
 
 func (p *byProxy) take(_ context.Context, t *testing.T, c *call) *reply {
 	t.Helper()
-	return exchange(t, p.w.HTTPClient, c.method, p.w.URL()+c.path, c.header, c.body)
+	return p.w.exchange(t, request{c.method, p.w.URL() + c.path, c.header, c.body, c.Leaves})
 }

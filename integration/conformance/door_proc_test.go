@@ -48,9 +48,9 @@ type talk struct {
 
 func (p *byProc) take(ctx context.Context, t *testing.T, c *call) *reply {
 	t.Helper()
-	ctx, cancel := context.WithCancel(ctx)
+	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := p.client.Process(metadata.AppendToOutgoingContext(ctx, envoy.HeaderProfile, string(p.profile)))
+	stream, err := p.client.Process(metadata.AppendToOutgoingContext(inner, envoy.HeaderProfile, string(p.profile)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,6 +58,9 @@ func (p *byProc) take(ctx context.Context, t *testing.T, c *call) *reply {
 	if s.request() {
 		p.route(t, s.f)
 		s.answer()
+	}
+	if s.f.reply.left {
+		cancel() // Envoy resets the stream; it does not end it
 	}
 	_ = stream.CloseSend()
 	for { // until the service has done with the call, as Envoy would not wait
@@ -128,7 +131,7 @@ func (s *talk) replaced(m *procv3.ImmediateResponse) bool {
 	if m == nil {
 		return false
 	}
-	s.f.reply, s.f.details = &reply{int(m.GetStatus().GetCode()), http.Header{}, string(m.GetBody()), false}, m.GetDetails()
+	s.f.reply, s.f.details = &reply{status: int(m.GetStatus().GetCode()), header: http.Header{}, body: string(m.GetBody())}, m.GetDetails()
 	s.f.reply.add(values(m.GetHeaders().GetSetHeaders()))
 	return true
 }
@@ -141,7 +144,7 @@ func (s *talk) answer() {
 	for name := range r.header {
 		headers[strings.ToLower(name)] = r.header.Get(name)
 	}
-	about, err := structpb.NewStruct(map[string]any{"response.code_details": s.f.details, "xds.cluster_name": s.f.cluster, "upstream.request_attempt_count": float64(len(s.f.tries))})
+	about, err := structpb.NewStruct(map[string]any{"response.code_details": "via_upstream", "xds.cluster_name": s.f.cluster, "upstream.request_attempt_count": float64(len(s.f.tries))})
 	if err != nil {
 		s.t.Fatal(err)
 	}

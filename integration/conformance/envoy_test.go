@@ -82,7 +82,10 @@ func (e *farEnd) route(t *testing.T, f *flow) {
 		f.cluster = "somebodys"
 	}
 	f.reply, f.details = f.tries[len(f.tries)-1].reply, "via_upstream"
-	if f.reply.cut {
+	switch {
+	case f.reply.left:
+		f.flags, f.details = &datav3.ResponseFlags{DownstreamConnectionTermination: true}, "downstream_remote_disconnect"
+	case f.reply.cut:
 		f.flags = &datav3.ResponseFlags{UpstreamConnectionTermination: true}
 	}
 }
@@ -96,7 +99,10 @@ func (e *farEnd) attempt(t *testing.T, f *flow, deployment, path, body string) *
 			t.Errorf("%s goes beyond the filter", name)
 		}
 	}
-	got := e.send(t, f.method, deployment, path, out, body)
+	if e.profile == envoy.ProfileHeader {
+		delete(out, envoy.HeaderDeployment) // somebody's own routes send on what they like
+	}
+	got := e.send(t, deployment, path, f.call, out, body)
 	f.tries = append(f.tries, got)
 	return got.reply
 }

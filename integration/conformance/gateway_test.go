@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 
@@ -19,31 +19,43 @@ type reply struct {
 	header http.Header
 	body   string
 	cut    bool // it broke off
+	left   bool // because nobody reads it any more
 }
 
 func (r *reply) decision() string { return r.header.Get("X-Signalbox-Decision") }
 
-// exchange sends one request and reads all of its answer. Nothing is followed, and
-// nothing is added.
-func exchange(t *testing.T, client *http.Client, method, url string, header map[string]string, body string) *reply {
+// request is one request as it is sent.
+type request struct {
+	method, url string
+	header      map[string]string
+	body        string
+	leaves      int // whoever sends it hangs up after so many bytes of the answer; 0: never
+}
+
+// exchange sends a request and reads its answer. Nothing is followed, and nothing is
+// added.
+func (w *world) exchange(t *testing.T, q request) *reply {
 	t.Helper()
-	req, err := http.NewRequestWithContext(within(t), method, url, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(within(t), q.method, q.url, strings.NewReader(q.body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, value := range header {
+	for name, value := range q.header {
 		req.Header.Set(name, value)
 	}
-	if header["user-agent"] == "" {
-		req.Header.Set("User-Agent", "conformance")
-	}
-	resp, err := client.Do(req)
+	req.Header.Set("User-Agent", "conformance")
+	resp, err := w.HTTPClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	return &reply{resp.StatusCode, resp.Header, string(raw), err != nil}
+	from := io.Reader(resp.Body)
+	if q.leaves > 0 {
+		from = io.LimitReader(from, int64(q.leaves))
+	}
+	raw, err := io.ReadAll(from)
+	left := q.leaves > 0 && len(raw) == q.leaves
+	return &reply{status: resp.StatusCode, header: resp.Header, body: string(raw), cut: err != nil || left, left: left}
 }
 
 // keyHeaders are where callers put their keys; none of them goes on.
@@ -66,25 +78,13 @@ type tried struct {
 	*reply
 }
 
-// send sends a call to a deployment as a gateway does that knows HTTP and nothing else.
-func (w *world) send(t *testing.T, method, deployment, path string, header map[string]string, body string) tried {
+// send sends a call to a deployment, with the credential that it wants.
+func (w *world) send(t *testing.T, deployment, path string, c *call, header map[string]string, body string) tried {
 	t.Helper()
-	out := map[string]string{}
-	for name, value := range header {
-		if !strings.HasPrefix(name, "x-signalbox-") && !slices.Contains(keyHeaders, name) {
-			out[name] = value
-		}
-	}
+	out := maps.Clone(header)
 	name, value := credential(deployment)
 	out[name] = value
-	if strings.HasPrefix(deployment, "claude") && out["anthropic-version"] == "" {
-		out["anthropic-version"] = "2023-06-01"
-	}
-	if strings.HasPrefix(deployment, "claude") && strings.HasSuffix(path, "/messages") && strings.Contains(header[":asked"], "beta=true") {
-		path += "?beta=true" // the one word of a caller's query that its provider must see
-	}
-	delete(out, ":asked")
-	return tried{deployment, exchange(t, w.HTTPClient, method, "http://"+w.address+path, out, body)}
+	return tried{deployment, w.exchange(t, request{c.method, "http://" + w.address + path, out, body, c.Leaves})}
 }
 
 // another reports whether the next deployment is asked after this answer.

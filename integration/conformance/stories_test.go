@@ -24,6 +24,7 @@ type story struct {
 	Pad     int               `yaml:"pad"`   // so many letters more in the prompt, for {pad}
 	Steer   map[string]string `yaml:"steer"` // what the provider does
 
+	Leaves int  `yaml:"leaves"` // the caller hangs up after so many bytes of the answer
 	Before bool `yaml:"before"` // the same call came before, in the same session
 
 	Want  want  `yaml:"want"`
