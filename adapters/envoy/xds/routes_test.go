@@ -115,8 +115,8 @@ func TestRoutesAreWhatIsJudged(t *testing.T) {
 			path += rapid.SampledFrom([]string{"?api-version=1", "?", "/x", "%2e", "//"}).Draw(r, "end")
 		}
 		method := rapid.SampledFrom([]string{"GET", "POST", "DELETE", "PATCH"}).Draw(r, "method")
-		if strings.Contains(path, "%") || strings.Contains(path, "//") {
-			return // an Envoy refuses or merges these before it looks for a route
+		if strings.Contains(path, "%") || strings.Contains(path, "//") || !strings.HasPrefix(path, "/") {
+			return // an Envoy refuses or mends these before it looks for a route
 		}
 		check(t, method, path)
 	})
