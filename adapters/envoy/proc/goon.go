@@ -44,9 +44,11 @@ type call struct {
 	caller   map[string]string
 	guards   func(follow.Part) follow.Guard
 	sent     time.Time // when it went out
+	out      bool      // whoever lets it out was told so
 
-	tries  []tried
-	answer *passage // once its body passes by
+	tries   []tried
+	retried bool     // by routes of somebody's own, who do not say after what
+	answer  *passage // once its body passes by
 }
 
 // place is what is needed of a deployment to the call's end. A pointer to it would

@@ -74,6 +74,11 @@ func (s *stream) used(r *decision.Report) {
 		return
 	}
 	r.Usage, r.ServiceTier, r.Source, p.figure = &tokens, tier, p.source(), true
+	if s.call.retried {
+		// The figures are of the last try alone, and an earlier one may have been billed:
+		// the usual reasons to try again bill nothing, but nobody says which it was.
+		r.Rank = journal.RankEstimate
+	}
 }
 
 // seen adds what had come of an answer that broke off, where the provider's rule is
@@ -133,30 +138,22 @@ func (s *stream) leave(err error) {
 	}
 	switch {
 	case c == nil || s.stage == over:
+	case s.stage == out && !c.out:
+		s.stage = over
+		s.settle(s.report(journal.OutcomeNotSent), late)
 	case s.stage == out:
 		// The answer's head never came. Whether a provider had the call is not known.
 		s.stage = over
 		s.settle(s.report(journal.OutcomeAborted), late)
 	case s.stage == answering && !c.answer.ended:
 		s.stage = over
-		if !c.answer.seen && how == endGone && s.ctx.Err() != nil && c.answer.status != 0 {
+		if !c.answer.seen && how == endGone && s.ctx.Err() != nil {
 			// A caller who hangs up is told by a clean end; this stream was ended as one
 			// whose work is done, and it was shown none.
 			s.misconfigured(wrongUnseen, "an Envoy did not show us the body of an answer; if this comes again, set allow_mode_override: true in its ext_proc filter")
 		}
 		s.endWithin(how, journal.OutcomeAborted, late)
 	}
-}
-
-// undelivered is the end of a stream whose last reply was not taken.
-func (s *stream) undelivered(err error) {
-	if s.stage == out {
-		// It was the answer that let the call out: without it, nothing was sent.
-		s.stage = over
-		s.settle(s.report(journal.OutcomeNotSent), late)
-		return
-	}
-	s.leave(err)
 }
 
 // settle reports the call; its stage goes on with it, so that it is done once.

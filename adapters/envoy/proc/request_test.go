@@ -298,6 +298,28 @@ type nobodys struct{}
 
 func (nobodys) Knows(decision.Headers) bool { return false }
 
+// A message that cannot be received, or a reply that cannot be written, ends the stream
+// with an error: at a clean end the filter lets the call on.
+func TestACleanEndIsALeave(t *testing.T) {
+	h := build(t)
+	f := h.filter()
+	f.send(f.head("POST", chat, false))
+	_, _ = f.reply()
+	f.send(&pb.ProcessingRequest{Request: &pb.ProcessingRequest_RequestBody{RequestBody: &pb.HttpBody{Body: make([]byte, 5<<20), EndOfStream: true}}})
+	if _, err := f.reply(); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("a message that is too large: %v", err)
+	}
+	h = build(t, altering(func(a *decision.Answer) { a.DecisionID = "no UTF-8: \xff" }))
+	f = h.filter()
+	f.send(f.head("POST", chat, true))
+	if _, err := f.reply(); status.Code(err) != codes.Internal {
+		t.Errorf("a reply that cannot be written: %v", err)
+	}
+	if r := h.report(); r.Outcome != journal.OutcomeNotSent {
+		t.Errorf("reported %+v", r)
+	}
+}
+
 // A list of models needs no body and no settlement; what is let through by its path
 // alone goes as it came, without the key.
 func TestCallsThatAreNotJudged(t *testing.T) {

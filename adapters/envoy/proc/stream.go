@@ -55,6 +55,7 @@ func (s *stream) run() (err error) {
 	gone, leave := context.WithCancel(s.ctx)
 	s.gone, s.in = gone, make(chan received)
 	ended := make(chan struct{})
+	defer leave()
 	defer close(ended)
 	go s.read(leave, ended)
 	defer func() {
@@ -71,8 +72,8 @@ func (s *stream) run() (err error) {
 			return farewell(err)
 		}
 		for _, reply := range s.take(m) {
-			if err := s.with.Send(reply); err != nil {
-				s.undelivered(err)
+			if err := s.say(reply); err != nil {
+				s.leave(err)
 				return err
 			}
 		}
@@ -80,13 +81,26 @@ func (s *stream) run() (err error) {
 	return nil
 }
 
+// say sends a reply. One that lets a call out is not sent to who has gone, and one
+// that could not be sent let nothing out: then the call has cost nothing.
+func (s *stream) say(reply *pb.ProcessingResponse) error {
+	letsOut := s.stage == out && !s.call.out
+	err := s.gone.Err()
+	if err == nil || !letsOut {
+		err = s.with.Send(reply)
+	}
+	if letsOut {
+		s.call.out = err == nil
+	}
+	return err
+}
+
 // read receives ahead, one message: that nobody waits any more must be known while
 // the call is being decided. It ends with the stream, which ends when run does.
 func (s *stream) read(leave context.CancelFunc, ended <-chan struct{}) {
-	defer leave()
 	for {
 		m, err := s.with.Recv()
-		if err != nil {
+		if isEnd(err) {
 			leave()
 		}
 		select {
@@ -109,13 +123,20 @@ func (s *stream) next() (*pb.ProcessingRequest, error) {
 	}
 }
 
-// farewell is what the filter is told at the end. That it went away is no error.
+// isEnd reports whether the stream has ended, and not broken here. Which of the two
+// ways it was says nothing.
+func isEnd(err error) bool { return err == io.EOF || status.Code(err) == codes.Canceled }
+
+// farewell is what the filter is told at the end. That it went away is no error; all
+// else is, because it takes a clean end for leave to let the call on without us.
 func farewell(err error) error {
-	if errors.Is(err, errStopping) {
-		// As an error, so that nobody takes the part of an answer for all of it.
+	switch {
+	case errors.Is(err, errStopping):
 		return status.Error(codes.Unavailable, errStopping.Error())
+	case isEnd(err):
+		return nil
 	}
-	return nil
+	return err
 }
 
 // take is the whole of a call, one message at a time. A message that cannot come

@@ -17,14 +17,12 @@ type tried struct {
 	outcome    journal.Outcome
 }
 
-// madeBy is how many tries there were. Envoy counts them; where the filter does not
-// say, the cluster of the answer tells how far the order was gone through, or else
-// what the tries noted themselves.
-func (c *call) madeBy(h *head, said []envoy.Tried, profile envoy.Profile) int {
-	switch {
-	case h.attempts >= 0 && profile == envoy.ProfileHeader:
-		return h.attempts
-	case h.attempts >= 0:
+// madeBy is how many tries there were, of which we are told. Envoy counts them; where
+// the filter does not say, the cluster of the answer tells how far the order was gone
+// through, or else what the tries noted themselves. Of those that routes of somebody's
+// own make we know the number and nothing else; the order has one, and so has the call.
+func (c *call) madeBy(h *head, said []envoy.Tried) int {
+	if h.attempts >= 0 {
 		return min(h.attempts, len(c.order))
 	}
 	if deployment, ok := envoy.Deployment(h.cluster); ok {
@@ -47,11 +45,12 @@ func (c *call) madeBy(h *head, said []envoy.Tried, profile envoy.Profile) int {
 func (s *stream) note(h *head) {
 	c := s.call
 	said := envoy.ReadTries(&envoy.Call{Order: c.order}, h.noted)
-	n := c.madeBy(h, said, s.profile)
+	n := c.madeBy(h, said)
+	c.retried = s.profile == envoy.ProfileHeader && h.attempts > 1
 	c.tries = make([]tried, n)
 	for i := range c.tries {
 		t := &c.tries[i]
-		t.deployment = c.order[min(i, len(c.order)-1)]
+		t.deployment = c.order[i]
 		if i < n-1 {
 			at := slices.IndexFunc(said, func(of envoy.Tried) bool { return of.Deployment == t.deployment })
 			if at < 0 {
@@ -66,11 +65,6 @@ func (s *stream) note(h *head) {
 // noteEarlier reads what is known of a try that another one followed.
 func (s *stream) noteEarlier(t *tried, said envoy.Tried) {
 	switch {
-	case s.profile == envoy.ProfileHeader:
-		// Routes of somebody's own tried again, and we are not told after what. Unknown
-		// is not zero.
-		t.outcome = journal.OutcomeAborted
-		s.saw(t, outcomeBroken)
 	case said.Status >= 400:
 		t.outcome, t.status = journal.OutcomeFailed, said.Status
 		s.p.Health.Learn(t.deployment, door.Shown(said.Status, said.Header, s.call.sent))
