@@ -33,8 +33,10 @@ const (
 	UsageEventMost = 10 << 20
 )
 
-// documentFigures are the figures of a document. What llm.Usage reads and is not
-// here is Anthropic's list of iterations: no filter copies a list.
+// documentFigures are the figures of a document. What llm.Usage reads and is not here is
+// Anthropic's list of iterations, because no filter copies a list: it says what a
+// summary or an adviser used beside the answer, and a call that may run one is never let
+// out, since nothing bounds it.
 var documentFigures = []string{
 	"usage.prompt_tokens", "usage.completion_tokens", "usage.total_tokens", "usage.input_tokens", "usage.output_tokens",
 	"usage.prompt_tokens_details.cached_tokens", "usage.prompt_tokens_details.cache_write_tokens", "usage.prompt_tokens_details.audio_tokens",
@@ -89,8 +91,6 @@ type Usage struct {
 	// Final: it is what was used, and not only what was used so far, even if the answer
 	// broke off behind it. Where it is false, that the answer ended well says the same.
 	Final bool
-	// Whole: nothing that bears on its cost can be missing from it.
-	Whole bool
 	// Failed: the answer says that it is an error.
 	Failed bool
 	// Unfinished: the answer says that its work goes on elsewhere.
@@ -104,12 +104,10 @@ const maxUsage = 64 << 10
 func ReadUsage(dialect llm.Dialect, m *structpb.Struct) Usage {
 	f := m.GetFields()
 	said, final := streamed(dialect, f)
-	u := Usage{Said: said, Final: final, Whole: true}
+	u := Usage{Said: said, Final: final}
 	status, tier := firstText(f, keyResponseStatus, keyStatus), firstText(f, keyResponseTier, keyTier)
 	if said == nil {
-		u.Said = document(f)
-		// Anthropic's runs beside the answer are in a list, which is not copied.
-		u.Final, u.Whole = true, dialect != llm.Anthropic
+		u.Said, u.Final = document(f), true
 	}
 	u.Failed = f[keyError] != nil || status == "failed"
 	u.Unfinished = status == "queued" || status == "in_progress"

@@ -65,36 +65,35 @@ var answers = []struct {
 	used    journal.Tokens
 	tier    string
 	final   bool
-	whole   bool
 }{
 	{name: "a chat", dialect: llm.OpenAI, said: []string{`{"choices":[{"message":{"content":"{\"usage\":{\"prompt_tokens\":9}}"}}],"service_tier":"priority",
 		"usage":{"prompt_tokens":12,"completion_tokens":34,"total_tokens":46,"prompt_tokens_details":{"cached_tokens":5},"completion_tokens_details":{"reasoning_tokens":7,"audio_tokens":2}}}`},
-		used: journal.Tokens{Input: 12, Cached: 5, Output: 34, Reasoning: 7, Other: map[string]int64{"audio_output_tokens": 2}}, tier: "priority", final: true, whole: true},
+		used: journal.Tokens{Input: 12, Cached: 5, Output: 34, Reasoning: 7, Other: map[string]int64{"audio_output_tokens": 2}}, tier: "priority", final: true},
 	{name: "a chat's stream", dialect: llm.OpenAI, stream: true, said: []string{
 		`{"choices":[{"delta":{"content":"a"}}],"usage":null}`, `{"choices":[],"service_tier":"flex","usage":{"prompt_tokens":12,"completion_tokens":34,"total_tokens":46}}`},
-		used: journal.Tokens{Input: 12, Output: 34}, tier: "flex", whole: true},
+		used: journal.Tokens{Input: 12, Output: 34}, tier: "flex"},
 	{name: "Groq's stream", dialect: llm.OpenAI, stream: true, said: []string{
 		`{"choices":[],"x_groq":{"id":"1"}}`, `{"choices":[],"x_groq":{"id":"1","usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}}`},
-		used: journal.Tokens{Input: 1, Output: 2}, whole: true},
+		used: journal.Tokens{Input: 1, Output: 2}},
 	{name: "a response", dialect: llm.OpenAI, said: []string{`{"status":"completed","error":null,
 		"usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":3},"output_tokens":2,"output_tokens_details":{"reasoning_tokens":1},"total_tokens":12}}`},
-		used: journal.Tokens{Input: 10, Cached: 3, Output: 2, Reasoning: 1}, final: true, whole: true},
+		used: journal.Tokens{Input: 10, Cached: 3, Output: 2, Reasoning: 1}, final: true},
 	{name: "a response's stream", dialect: llm.OpenAI, stream: true, said: []string{
 		`{"type":"response.created","response":{"status":"in_progress","usage":null}}`,
 		`{"type":"response.completed","response":{"status":"completed","service_tier":"default","usage":{"input_tokens":10,"output_tokens":2,"total_tokens":12}}}`},
-		used: journal.Tokens{Input: 10, Output: 2}, tier: "default", final: true, whole: true},
+		used: journal.Tokens{Input: 10, Output: 2}, tier: "default", final: true},
 	{name: "embeddings", dialect: llm.OpenAI, said: []string{`{"object":"list","data":[],"usage":{"prompt_tokens":8,"total_tokens":8}}`},
-		used: journal.Tokens{Input: 8}, final: true, whole: true},
+		used: journal.Tokens{Input: 8}, final: true},
 	{name: "a message", dialect: llm.Anthropic, said: []string{`{"type":"message","stop_reason":"end_turn","usage":{"input_tokens":10,"cache_creation_input_tokens":4,
 		"cache_read_input_tokens":5,"cache_creation":{"ephemeral_5m_input_tokens":1,"ephemeral_1h_input_tokens":3},"output_tokens":20,"service_tier":"standard","server_tool_use":{"web_search_requests":2}}}`},
 		used: journal.Tokens{Input: 19, Cached: 5, CacheWrite: 1, CacheWriteLong: 3, Output: 20, Other: map[string]int64{"web_search": 2, "web_fetch": 0}}, tier: "standard", final: true},
 	{name: "a message's stream", dialect: llm.Anthropic, stream: true, said: []string{
 		`{"type":"message_start","message":{"usage":{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":1,"service_tier":"standard"}}}`,
 		`{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":0,"cache_read_input_tokens":null,"output_tokens":20,"iterations":[{"type":"compaction","input_tokens":7,"output_tokens":3}]}}`},
-		used: journal.Tokens{Input: 22, Cached: 5, Output: 23, Other: map[string]int64{"web_search": 0, "web_fetch": 0}}, tier: "standard", final: true, whole: true},
+		used: journal.Tokens{Input: 22, Cached: 5, Output: 23, Other: map[string]int64{"web_search": 0, "web_fetch": 0}}, tier: "standard", final: true},
 	{name: "a message's stream that broke off", dialect: llm.Anthropic, stream: true, said: []string{
 		`{"type":"message_start","message":{"usage":{"input_tokens":10,"output_tokens":1}}}`},
-		used: journal.Tokens{Input: 10, Output: 1, Other: map[string]int64{"web_search": 0, "web_fetch": 0}}, whole: true},
+		used: journal.Tokens{Input: 10, Output: 1, Other: map[string]int64{"web_search": 0, "web_fetch": 0}}},
 }
 
 func TestUsageIsWhatTheProviderSaid(t *testing.T) {
@@ -105,7 +104,7 @@ func TestUsageIsWhatTheProviderSaid(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", u.Said, err)
 			}
-			if diff := cmp.Diff(a.used, used); diff != "" || tier != a.tier || u.Final != a.final || u.Whole != a.whole || u.Failed || u.Unfinished {
+			if diff := cmp.Diff(a.used, used); diff != "" || tier != a.tier || u.Final != a.final || u.Failed || u.Unfinished {
 				t.Errorf("tier %q, %+v: %s", tier, u, diff)
 			}
 		})

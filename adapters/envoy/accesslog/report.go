@@ -137,10 +137,7 @@ func (l *logged) used(r *decision.Report, final bool) bool {
 	if err != nil || tokens.Input == 0 && tokens.Output == 0 {
 		return false // no prompt is empty: who does not count fills in zeros
 	}
-	r.Usage, r.ServiceTier, r.Rank = &tokens, tier, journal.RankEstimate
-	if l.usage.Whole {
-		r.Rank = journal.RankExact
-	}
+	r.Usage, r.ServiceTier, r.Rank = &tokens, tier, journal.RankExact
 	return true
 }
 

@@ -120,13 +120,13 @@ var stories = []struct {
 		used(12, 34)(r)
 		r.Rank = journal.RankEstimate
 	})},
-	{"a document of Anthropic's may have said more than was copied", chat(func(e *entry) {
+	{"a document of Anthropic's", chat(func(e *entry) {
 		c := envoy.Call{DecisionID: "d-1", Token: "token", Dialect: llm.Anthropic, Order: []string{"a"}}
 		e.put(envoy.NamespaceAuthz, c.Metadata())
 		e.put(envoy.NamespaceUsage, &structpb.Struct{Fields: map[string]*structpb.Value{
 			"usage.input_tokens": structpb.NewNumberValue(10), "usage.output_tokens": structpb.NewNumberValue(20)}})
 	}), report(func(r *decision.Report) {
-		r.Usage, r.Rank = &journal.Tokens{Input: 10, Output: 20, Other: map[string]int64{llm.WebSearch: 0, llm.WebFetch: 0}}, journal.RankEstimate
+		r.Usage, r.Rank = &journal.Tokens{Input: 10, Output: 20, Other: map[string]int64{llm.WebSearch: 0, llm.WebFetch: 0}}, journal.RankExact
 	})},
 	{"over HTTP, the call stands in one header", chat(counted, func(e *entry) {
 		c := envoy.Call{DecisionID: "d-1", Token: "token", Dialect: llm.OpenAI, Order: []string{"a"}, Attempts: 1}
