@@ -26,8 +26,8 @@ func newEnvoyValidateCmd(stdin io.Reader, stdout, stderr io.Writer) *cobra.Comma
 and looks for settings that load without a word and then hurt. FILE is YAML or
 JSON; - is standard input. It ends with 1 where something is wrong.
 
-Envoy is --envoy, or ENVOY_BIN, or the one in PATH. Files that the configuration
-names must be there. What comes by xds is not in it: signalbox envoy status shows
+Envoy is --envoy, or ENVOY_BIN, or the one in PATH. Files and variables that the
+configuration names must be there. What comes by xds is not in it: signalbox envoy status shows
 what a running Envoy says of that.`,
 		Example: `  signalbox envoy validate envoy.yaml
   signalbox envoy filter --mode ext_authz | signalbox envoy validate - --envoy /usr/local/bin/envoy`,

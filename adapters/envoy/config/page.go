@@ -14,6 +14,7 @@ import (
 
 	"github.com/signalbox-dev/signalbox/adapters/door"
 	"github.com/signalbox-dev/signalbox/adapters/envoy"
+	"github.com/signalbox-dev/signalbox/adapters/envoy/xds"
 )
 
 //go:embed templates/*.yaml
@@ -81,14 +82,14 @@ func (page) UsageOf(stream bool) []envoy.UsageRule {
 	return slices.DeleteFunc(envoy.UsageRules(), func(r envoy.UsageRule) bool { return r.Stream != stream })
 }
 
-// RouteConfig is the routes that xds has made for the filter: where they look for
-// the order is where the filter may write.
-func (p page) RouteConfig() string {
-	if p.Mode == ExtAuthz {
-		return "signalbox-authz"
-	}
-	return "signalbox"
-}
+// RouteConfig is the routes that xds has made for the filter, and for its failure mode.
+func (p page) RouteConfig() string { return xds.RouteConfig(p.Mode == ExtAuthz, p.Open()) }
+
+// Logged are the headers of answers that the access log tells of.
+func (page) Logged() string { return strings.Join(envoy.LoggedHeaders(), ", ") }
+
+// Call is the header in which the HTTP variant tells the access log of a call.
+func (page) Call() string { return envoy.HeaderCall }
 
 func (p page) TimeoutSeconds() string { return seconds(p.Timeout.Seconds()) }
 func (p page) IdleSeconds() string    { return seconds(p.Idle.Seconds()) }
@@ -148,7 +149,7 @@ func (p page) URI() string {
 // Forged are the headers that a caller may not bring: what the filters write for the
 // routes, what they believe of Envoy, and what the router obeys.
 func (page) Forged() []string {
-	return []string{envoy.HeaderDeployment, envoy.HeaderProfile, "x-signalbox-gateway-token", "x-envoy-auth-partial-body",
+	return []string{envoy.HeaderDeployment, envoy.HeaderProfile, envoy.HeaderCall, "x-signalbox-gateway-token", "x-envoy-auth-partial-body",
 		"x-envoy-max-retries", "x-envoy-retry-on", "x-envoy-retriable-status-codes", "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms"}
 }
 

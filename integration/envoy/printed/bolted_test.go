@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+	"google.golang.org/grpc"
 
 	"github.com/signalbox-dev/signalbox/adapters/envoy/config"
 	"github.com/signalbox-dev/signalbox/integration/envoy/envoyrig"
@@ -43,9 +44,9 @@ type bolted struct {
 
 // bolt starts one. The bare Envoy of the snippet gets routes and clusters of its own,
 // and room for bodies as the snippet's comment says; 0: Envoy's default.
-func bolt(t *testing.T, version string, o config.Options, room int) *bolted {
+func bolt(t *testing.T, version string, o config.Options, room int, opts ...grpc.ServerOption) *bolted {
 	t.Helper()
-	b := &bolted{service: newService(t), provider: newProvider(t)}
+	b := &bolted{service: newService(t, opts...), provider: newProvider(t)}
 	o.Version, o.Signalbox = version, b.service.addr
 	if o.Mode == config.ExtAuthzHTTP {
 		o.Signalbox = b.service.http.Listener.Addr().String()

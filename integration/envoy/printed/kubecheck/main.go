@@ -24,6 +24,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 )
@@ -96,8 +97,12 @@ func check(kinds map[string]*apiextensions.JSONSchemaProps, file string) error {
 	}
 	checked := 0
 	for _, doc := range docs {
-		var object map[string]any
-		if err := yaml.UnmarshalStrict([]byte(doc), &object); err != nil {
+		raw, err := yaml.YAMLToJSONStrict([]byte(doc))
+		if err != nil {
+			return err
+		}
+		var object map[string]any // whose whole numbers stay whole, as in an API server
+		if err := json.Unmarshal(raw, &object); err != nil {
 			return err
 		}
 		if len(object) == 0 {
@@ -105,10 +110,6 @@ func check(kinds map[string]*apiextensions.JSONSchemaProps, file string) error {
 		}
 		checked++
 		if object["apiVersion"] == nil {
-			raw, err := yaml.YAMLToJSON([]byte(doc))
-			if err != nil {
-				return err
-			}
 			if err := protojson.Unmarshal(raw, &mesh.MeshConfig{}); err != nil {
 				return fmt.Errorf("mesh configuration: %w", err)
 			}
