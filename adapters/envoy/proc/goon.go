@@ -22,13 +22,6 @@ import (
 // a report has room for as many.
 const maxTries = 32
 
-// Headers by which Envoy's router is told how to try.
-const (
-	headerMaxRetries = "x-envoy-max-retries"
-	headerRetryOn    = "x-envoy-retry-on"
-	headerTryTimeout = "x-envoy-upstream-rq-per-try-timeout-ms"
-)
-
 // call is one that has been allowed, without its body: what is needed to its end.
 type call struct {
 	DecisionID string
@@ -155,13 +148,7 @@ func (s *stream) headersOut(req *decision.Request, c *envoy.Call, body []byte) *
 	if s.profile == envoy.ProfileHeader {
 		o.Name(first, c.Tries[first].Path, req.Path)
 	} else {
-		o.Set[headerMaxRetries] = strconv.Itoa(len(c.Order) - 1)
-		if c.Attempts > 1 && len(c.Order) > 1 {
-			// A try that came to nothing may be billed all the same, and the hold pays for
-			// another: only then may one that was sent be tried again.
-			o.Set[headerRetryOn] = "reset"
-			o.Set[headerTryTimeout] = strconv.FormatInt(max(1, s.p.Limits.Try.Milliseconds()), 10)
-		}
+		o.Retry(c, s.p.Limits.Try)
 	}
 	if body != nil {
 		// In the same message, or Envoy refuses the body.
