@@ -18,7 +18,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Body: 8 << 20, Streams: 10_000,
-		Decide: 3 * time.Second, Settle: 2 * time.Second, Memory: time.Second,
+		Decide: 3 * time.Second, Settle: 2 * time.Second, Memory: time.Second / 2,
 		Try: 2 * time.Minute,
 	}
 }
