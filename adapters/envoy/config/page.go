@@ -159,6 +159,24 @@ func (page) Hidden() []string {
 	return exact
 }
 
+// Answers reports whether what callers must not learn is taken out of answers here.
+// ext_proc does it itself. Where the routes are somebody's own, so are the answers, and
+// the access log, which reads what is left of a provider's rates, is all we see of them.
+func (p page) Answers() bool { return p.whole && p.Mode == ExtAuthz }
+
+// HiddenBack are the headers that no caller may see.
+func (page) HiddenBack() []string {
+	exact, _ := door.NotToCaller()
+	return exact
+}
+
+// HiddenBackBy are the beginnings of the same. Our own is not among them: refusals pass
+// here too.
+func (page) HiddenBackBy() []string {
+	_, prefixes := door.NotToCaller()
+	return slices.DeleteFunc(prefixes, func(p string) bool { return strings.HasPrefix("x-signalbox-", p) })
+}
+
 // write fills a template in.
 func write(name string, p page) ([]byte, error) {
 	t := template.New("").Option("missingkey=error")
