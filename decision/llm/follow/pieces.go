@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -34,15 +33,6 @@ type piece struct {
 	at   *step
 	turn int    // chat: the place of its choice in turns
 	key  string // of the text that it continues; "": it is whole
-}
-
-// step is a way to a value: a member's name, or a place in a list.
-type step struct {
-	up    *step
-	name  string // "": an element
-	index int    // of an element: its own, or else by how it stands there, below 0
-	kind  string // its "type", where it is an object
-	depth int
 }
 
 // turn is what one event says of a chat's choice.
@@ -153,123 +143,6 @@ func (r *reading) elements(take func(i int) error) error {
 	return err
 }
 
-// member takes a member of the event or the document itself.
-func (r *reading) member(name string) error {
-	kind := r.d.PeekKind()
-	switch {
-	case name == "type" && kind == '"':
-		raw, err := r.small(name)
-		r.kind = unquoted(raw)
-		return err
-	case name == "usage":
-		raw, err := r.d.ReadValue()
-		r.usage = r.last(raw)
-		return err
-	case r.asked.Endpoint == llm.ChatCompletions && name == "choices" && kind == '[':
-		return r.elements(func(i int) error { return r.choice(i) })
-	case r.asked.Endpoint == llm.Responses:
-		return r.responses(name, kind)
-	case r.asked.Endpoint == llm.Messages && name == "index" && kind == '0':
-		raw, err := r.d.ReadValue()
-		r.index = indexOf(raw)
-		return err
-	case r.asked.Endpoint == llm.Messages && name == "message" && kind == '{':
-		return r.members(func(name string) error {
-			if name != "content" {
-				return r.d.SkipValue()
-			}
-			return r.value(&step{name: name})
-		})
-	case r.asked.Endpoint == llm.Messages && (name == "delta" || name == "content_block" || name == "content"):
-		return r.value(&step{name: name})
-	case name == "error", name == "stop_reason", name == "stop_sequence":
-		return r.d.SkipValue()
-	}
-	_, err := r.small(name)
-	return err
-}
-
-// responses takes a member of one of the responses' events, or of a response.
-func (r *reading) responses(name string, kind jsontext.Kind) error {
-	switch name {
-	case "sequence_number":
-		raw, err := r.d.ReadValue()
-		if n, bad := strconv.ParseInt(string(raw), 10, 64); bad == nil {
-			r.number, r.nth = r.last(raw), n
-		}
-		return err
-	case "item_id", "output_index", "content_index", "summary_index":
-		raw, err := r.d.ReadValue()
-		if err == nil && len(raw) <= maxSmall {
-			r.places = appendMember(r.places, name, raw)
-		}
-		if name == "output_index" {
-			r.index = indexOf(raw)
-		}
-		return err
-	case "delta", "part", "item", "output", "text", "refusal", "transcript", "arguments", "input", "code":
-		if kind == '"' || r.stream || name == "output" {
-			return r.value(&step{name: name})
-		}
-	case "response":
-		if kind == '{' {
-			return r.response()
-		}
-	case "logprobs":
-		return r.aside(0)
-	case "status", "error", "incomplete_details", "usage", "completed_at", "output_text":
-		return r.d.SkipValue()
-	}
-	_, err := r.small(name)
-	return err
-}
-
-// response takes the response that an event tells of.
-func (r *reading) response() error {
-	r.inside = true
-	err := r.members(func(name string) error {
-		switch name {
-		case "output":
-			return r.value(&step{name: name})
-		case "status", "error", "incomplete_details", "usage", "completed_at":
-			return r.d.SkipValue()
-		}
-		_, err := r.small(name)
-		return err
-	})
-	r.inside = false
-	return err
-}
-
-// choice takes one of a chat's choices.
-func (r *reading) choice(i int) error {
-	if r.d.PeekKind() != '{' {
-		return r.d.SkipValue()
-	}
-	r.turns = append(r.turns, turn{index: i})
-	t := &r.turns[len(r.turns)-1]
-	first, asides := len(r.pieces), len(r.asides)
-	err := r.members(func(name string) error {
-		switch name {
-		case "index", "finish_reason":
-			raw, err := r.d.ReadValue()
-			if name == "index" {
-				t.index = indexOf(raw)
-			} else {
-				t.finish = len(raw) > 2 && raw[0] == '"' // some servers write "" for null
-			}
-			return err
-		case "delta", "message":
-			return r.value(&step{name: name})
-		case "logprobs":
-			return r.aside(first)
-		}
-		return r.d.SkipValue()
-	})
-	r.close(asides)
-	return err
-}
-
 // aside takes what stands beside the texts of an object, from the first of them on.
 func (r *reading) aside(first int) error {
 	raw, err := r.d.ReadValue()
@@ -357,97 +230,6 @@ func (r *reading) small(name string) (jsontext.Value, error) {
 func (r *reading) last(raw jsontext.Value) span {
 	to := int(r.d.InputOffset())
 	return span{to - len(raw), to}
-}
-
-// text reports whether a string here is one of the model's texts.
-func (s *step) text() bool {
-	if _, known := partOf(s.name); known || s.name == "delta" {
-		return true
-	}
-	for up := s.up; up != nil; up = up.up {
-		if part, known := partOf(up.name); known && part == Arguments {
-			return true // an object where others write JSON in a string
-		}
-	}
-	return s.name == "" && s.up != nil && s.up.text() // a list of texts
-}
-
-// part is what kind of text it is.
-func (s *step) part() Part {
-	for ; s != nil; s = s.up {
-		if part, _ := partOf(s.name); part != Words {
-			return part
-		}
-		if strings.HasPrefix(s.kind, "reasoning") || strings.HasPrefix(s.kind, "summary") || strings.HasPrefix(s.kind, "thinking") {
-			return Thoughts
-		}
-	}
-	return Words
-}
-
-// partOf is what a string of this name is.
-func partOf(name string) (Part, bool) {
-	switch name {
-	case "content", "text", "refusal", "transcript":
-		return Words, true
-	case "reasoning", "reasoning_content", "thinking", "summary":
-		return Thoughts, true
-	case "arguments", "partial_json", "input", "code":
-		return Arguments, true
-	}
-	return Words, false
-}
-
-// whole reports whether a string here is not continued by the next event: a value in
-// an object that a tool is called with.
-func (s *step) whole() bool {
-	for up := s.up; up != nil; up = up.up {
-		if part, known := partOf(up.name); known && part == Arguments {
-			return true
-		}
-	}
-	return false
-}
-
-// spell writes what stands before and behind a text in an object that has nothing
-// but this way to it.
-func (s *step) spell() (before, after string) {
-	if s == nil {
-		return "", ""
-	}
-	before, after = s.up.spell()
-	if s.name == "" {
-		return before + "[", "]" + after
-	}
-	before += "{"
-	if up := s.up; up != nil {
-		if up.name == "" && up.index >= 0 {
-			before += `"index":` + strconv.Itoa(up.index) + ","
-		}
-		if up.kind != "" {
-			before += `"type":` + quoted(up.kind) + ","
-		}
-	}
-	return before + quoted(s.name) + ":", "}" + after
-}
-
-// root is the name of the member that it is in.
-func (s *step) root() string {
-	for s.up != nil {
-		s = s.up
-	}
-	return s.name
-}
-
-// key tells one text from another.
-func (s *step) key() string {
-	if s == nil {
-		return ""
-	}
-	if s.name == "" {
-		return s.up.key() + "[" + strconv.Itoa(s.index)
-	}
-	return s.up.key() + "." + s.name
 }
 
 // indexOf reads an index; one that is none, or beyond all bounds, is the last.
