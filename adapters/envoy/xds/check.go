@@ -22,6 +22,7 @@ import (
 func Check(r Resources, approved func(deployment string) bool) error {
 	var problems []error
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	read := &reader{wrong: wrong, seen: map[string]bool{}}
 
 	secrets, named := map[string]bool{}, map[string]bool{}
 	for _, s := range r.Secrets {
@@ -40,14 +41,14 @@ func Check(r Resources, approved func(deployment string) bool) error {
 		}
 		clusters[c.Name] = true
 		checkCluster(c, approved, wrong)
-		each(c, func(m proto.Message) {
+		read.each(c, func(m proto.Message) {
 			if sds, ok := m.(*tlsv3.SdsSecretConfig); ok {
 				named[sds.Name] = true
 				if !secrets[sds.Name] {
 					wrong("cluster %s names the secret %s, which is not there", c.Name, sds.Name)
 				}
 			}
-		}, wrong)
+		})
 	}
 	for name := range secrets {
 		if !named[name] {
@@ -55,7 +56,7 @@ func Check(r Resources, approved func(deployment string) bool) error {
 		}
 	}
 	for _, c := range r.Routes {
-		checkRoutes(c, clusters, wrong)
+		checkRoutes(c, clusters, read)
 	}
 	return errors.Join(problems...)
 }
@@ -79,20 +80,20 @@ func checkCluster(c *clusterv3.Cluster, approved func(string) bool, wrong func(s
 
 // checkRoutes holds that routes lead to clusters that are there, and that what no
 // route is for is refused.
-func checkRoutes(c *routev3.RouteConfiguration, clusters map[string]bool, wrong func(string, ...any)) {
-	each(c, func(m proto.Message) {
+func checkRoutes(c *routev3.RouteConfiguration, clusters map[string]bool, read *reader) {
+	read.each(c, func(m proto.Message) {
 		if group, ok := m.(*groupv3.PriorityGroup); ok {
 			for _, to := range group.Clusters {
 				if !clusters[to.ClusterName] {
-					wrong("routes %s lead to the cluster %s, which is not there", c.Name, to.ClusterName)
+					read.wrong("routes %s lead to the cluster %s, which is not there", c.Name, to.ClusterName)
 				}
 			}
 		}
-	}, wrong)
+	})
 	for _, host := range c.VirtualHosts {
 		last := len(host.Routes) - 1
 		if last < 0 || host.Routes[last].GetDirectResponse() == nil || host.Routes[last].GetMatch().GetPrefix() != "/" {
-			wrong("routes %s do not end in a refusal of every other path", c.Name)
+			read.wrong("routes %s do not end in a refusal of every other path", c.Name)
 		}
 	}
 }
@@ -100,41 +101,56 @@ func checkRoutes(c *routev3.RouteConfiguration, clusters map[string]bool, wrong 
 // validated is what generated messages have: the rules that stand in Envoy's API.
 type validated interface{ ValidateAll() error }
 
-// each calls visit for a message and all inside it, extensions too, and tells wrong
-// what breaks the rules of Envoy's API.
-func each(m proto.Message, visit func(proto.Message), wrong func(string, ...any)) {
+// reader goes through messages and all that is in them.
+type reader struct {
+	wrong func(string, ...any)
+	seen  map[string]bool // extensions by content: most routes and clusters share theirs
+}
+
+// each calls visit for a message and all inside it, extensions too, each of those of
+// one content once, and tells wrong what breaks the rules of Envoy's API.
+func (r *reader) each(m proto.Message, visit func(proto.Message)) {
 	if v, ok := m.(validated); ok {
 		if err := v.ValidateAll(); err != nil {
-			wrong("%w", err)
+			r.wrong("%w", err)
 		}
 	}
-	var walk func(protoreflect.Message)
-	inside := func(v protoreflect.Value) { walk(v.Message()) }
-	walk = func(r protoreflect.Message) {
-		visit(r.Interface())
-		if a, ok := r.Interface().(*anypb.Any); ok {
-			inner, err := a.UnmarshalNew()
-			if err != nil {
-				wrong("an extension cannot be read: %w", err)
-				return
-			}
-			each(inner, visit, wrong)
-			return
-		}
-		r.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-			switch {
-			case f.IsMap() && f.MapValue().Message() != nil:
-				v.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool { inside(v); return true })
-			case f.IsMap() || f.Message() == nil:
-			case f.IsList():
-				for i := range v.List().Len() {
-					inside(v.List().Get(i))
-				}
-			default:
-				inside(v)
-			}
-			return true
-		})
+	r.walk(m.ProtoReflect(), visit)
+}
+
+func (r *reader) walk(m protoreflect.Message, visit func(proto.Message)) {
+	visit(m.Interface())
+	if extension, ok := m.Interface().(*anypb.Any); ok {
+		r.unpack(extension, visit)
+		return
 	}
-	walk(m.ProtoReflect())
+	inside := func(v protoreflect.Value) { r.walk(v.Message(), visit) }
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.IsMap() && f.MapValue().Message() != nil:
+			v.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool { inside(v); return true })
+		case f.IsMap() || f.Message() == nil:
+		case f.IsList():
+			for i := range v.List().Len() {
+				inside(v.List().Get(i))
+			}
+		default:
+			inside(v)
+		}
+		return true
+	})
+}
+
+func (r *reader) unpack(extension *anypb.Any, visit func(proto.Message)) {
+	content := extension.TypeUrl + "\x00" + string(extension.Value)
+	if r.seen[content] {
+		return
+	}
+	r.seen[content] = true
+	inner, err := extension.UnmarshalNew()
+	if err != nil {
+		r.wrong("an extension cannot be read: %w", err)
+		return
+	}
+	r.each(inner, visit)
 }
