@@ -42,6 +42,7 @@
 //
 // Open follow.go first, then event.go (what an event means), lines.go (where one
 // begins and ends) and scan.go (what is read of its JSON). For guards: guarded.go (one
-// event or document), members.go and pieces.go (where its texts are), strands.go (texts that come in
-// pieces), cut.go (how an answer ends that was stopped) and guarding.go (the way there).
+// event or document), members.go and pieces.go (where its texts are), strands.go
+// (texts that come in pieces), cut.go (how an answer ends that was stopped) and
+// guarding.go (the way there).
 package follow
