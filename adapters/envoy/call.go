@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -166,13 +167,14 @@ func over(body []byte, written, model llm.Edit) (llm.Edit, bool) {
 	return llm.Edit{At: [2]int{at, at + len(written.Text)}, Text: text, Why: written.Why}, !bytes.Equal(text, written.Text)
 }
 
-// backwards is edits of one body as edits one after another: from the last to the
-// first, none moves what the next one means.
+// backwards is edits of one body as edits one after another: from the last place to the
+// first, none moves what the next one means. They come in any order; of several that
+// insert at one place, the first to come stands first.
 func backwards(edits []llm.Edit) []llm.Edit {
-	out := make([]llm.Edit, 0, len(edits)+1)
-	for i := len(edits) - 1; i >= 0; i-- {
-		out = append(out, edits[i])
-	}
+	out := make([]llm.Edit, len(edits), len(edits)+1)
+	copy(out, edits)
+	slices.SortStableFunc(out, func(a, b llm.Edit) int { return cmp.Or(a.At[0]-b.At[0], a.At[1]-b.At[1]) })
+	slices.Reverse(out)
 	return out
 }
 

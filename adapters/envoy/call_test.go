@@ -36,8 +36,13 @@ func TestEachTryGetsItsOwnModel(t *testing.T) {
 		plan := &decision.Plan{ModelSpan: span}
 		if rapid.Bool().Draw(rt, "the plan edits") {
 			at := len(body) - 2
-			plan.Edits = []llm.Edit{{At: [2]int{at, at + 1}, Text: []byte("7")}}
-			plan.Body = []byte(applied(req.Body, plan.Edits))
+			plan.Edits = rapid.Permutation([]llm.Edit{{At: [2]int{at, at + 1}, Text: []byte("7")}, {At: [2]int{1, 1}, Text: []byte(`"stream":true,`)},
+				{At: [2]int{1, 1}, Text: []byte(`"n":1,`)}}).Draw(rt, "edits, as the stages made them")
+			var problem, moved error
+			plan.Body, problem = llm.Apply(req.Body, plan.Edits)
+			if plan.ModelSpan, moved = llm.Carry(span, plan.Edits); problem != nil || moved != nil {
+				rt.Fatal(problem, moved)
+			}
 		}
 		var order []string
 		for i := range rapid.IntRange(1, 4).Draw(rt, "deployments") {
@@ -80,7 +85,7 @@ func TestEachTryGetsItsOwnModel(t *testing.T) {
 			if !ok {
 				continue
 			}
-			model, err := door.ModelEdit(d, llm.ChatCompletions, judged, span)
+			model, err := door.ModelEdit(d, llm.ChatCompletions, judged, plan.ModelSpan)
 			if err != nil {
 				rt.Fatal(err)
 			}
