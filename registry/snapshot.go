@@ -107,8 +107,10 @@ func (s *Snapshot) Gateways() []*Gateway { return sorted(s.gateways) }
 func (s *Snapshot) Paths() []*Path { return s.paths }
 
 // UnmeteredPath reports whether a rule says that this path is let through
-// unjudged. A path that could be read in two ways is not.
+// unjudged, whatever query stands behind it. A path that could be read in two ways
+// is not.
 func (s *Snapshot) UnmeteredPath(method, path string) bool {
+	path, _, _ = strings.Cut(path, "?")
 	if !plainPath(path) {
 		return false
 	}

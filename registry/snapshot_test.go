@@ -142,7 +142,10 @@ paths:
 		{"POST", "/v1/batches//x", false},
 		{"POST", `/v1/batches/..\x`, false},
 		{"POST", "/v1/batches/./x", false},
-		{"POST", "/v1/batches/x?y", false},
+		{"GET", "/v1/files?limit=10&after=/../x", true},
+		{"POST", "/v1/batches/x?y", true},
+		{"POST", "/v1/batchesX?/v1/batches/x", false},
+		{"POST", "/v1/batches/..?x", false},
 		{"POST", "", false},
 	} {
 		if got := s.UnmeteredPath(c.method, c.path); got != c.want {

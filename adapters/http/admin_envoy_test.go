@@ -34,7 +34,7 @@ func TestEnvoysAreShown(t *testing.T) {
 	}
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.FixedZone("", 3600))
 	_, body := ask(programmed{
-		RegistryVersion: 9, Version: "7-abc", Since: at, Problem: "wrong", Fallback: "a",
+		RegistryVersion: 9, Version: "7-abc", Since: at, Problem: "wrong", Fallback: []string{"a"},
 		Deployments: []xds.Deployment{{Name: "a", Usable: true}, {Name: "b"}, {Name: "c", Refused: []string{"e1"}}, {Name: "d", Leaving: true}},
 		LeftOut:     []xds.LeftOut{{Deployment: "x", Why: "no credential"}},
 		Nodes: []xds.Node{
@@ -43,7 +43,7 @@ func TestEnvoysAreShown(t *testing.T) {
 			{ID: "e3", Gateway: "edge", Envoy: "1.40.0", Since: at, Current: true},
 		},
 	})
-	want := `{"registry_version":9,"version":"7-abc","since":"2026-03-01T11:00:00Z","problem":"wrong","fallback":"a",` +
+	want := `{"registry_version":9,"version":"7-abc","since":"2026-03-01T11:00:00Z","problem":"wrong","fallback":["a"],` +
 		`"deployments":[{"name":"a","state":"usable"},{"name":"b","state":"waiting"},{"name":"c","state":"refused","refused_by":["e1"]},{"name":"d","state":"leaving"}],` +
 		`"left_out":[{"deployment":"x","why":"no credential"}],` +
 		`"envoys":[{"node":"e1","cluster":"c","gateway":"edge","envoy":"1.40.0","state":"behind","since":"2026-03-01T11:00:00Z","acked":{"clusters":"6-abb"},` +

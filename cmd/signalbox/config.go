@@ -131,7 +131,7 @@ type ProxyConfig struct {
 // EnvoyConfig is how Envoys reach providers.
 type EnvoyConfig struct {
 	TrustedCA        string   `yaml:"trusted_ca" help:"file on the Envoys' machines: who may sign providers' certificates, where a provider has no ca_file"`
-	Fallback         string   `yaml:"fallback" help:"deployment of calls that nobody decided, where the filter's failure mode is open; empty: 503"`
+	Fallback         []string `yaml:"fallback" help:"deployments of calls that nobody decided, where the filter's failure mode is open: the first of each dialect; none: 503"`
 	ConnectTimeout   Duration `yaml:"connect_timeout" help:"until a connection to a provider stands, TLS included"`
 	FirstByteTimeout Duration `yaml:"first_byte_timeout" help:"from a request's end until the provider's headers"`
 	TryTimeout       Duration `yaml:"try_timeout" help:"the same for one try, where the hold pays for another after it"`

@@ -34,8 +34,8 @@ is connected to it has taken. A refusal is shown in Envoy's own words.`,
 
 func (g *globals) printEnvoys(s adminapi.EnvoyResponse) error {
 	fmt.Fprintf(g.Stdout, "version %s since %s, of registry %d\n", orDefault(s.Version, "none"), when(s.Since, "never"), s.RegistryVersion)
-	if s.Fallback != "" {
-		fmt.Fprintf(g.Stdout, "calls that nobody decided go to %s, where a route is open\n", oneLine(s.Fallback))
+	if len(s.Fallback) > 0 {
+		fmt.Fprintf(g.Stdout, "calls that nobody decided go to %s, where a route is open\n", oneLine(strings.Join(s.Fallback, ", ")))
 	}
 	if s.Problem != "" {
 		fmt.Fprintf(g.Stdout, "the newest is not handed out: %s\n", oneLine(s.Problem))

@@ -110,7 +110,7 @@ func (in *Input) script(d *registry.Deployment) *luav3.Lua {
 		header, _ := d.ProviderRef.Auth()
 		context["credential"] = structpb.NewStringValue(header)
 	}
-	if slices.Contains(in.Options.fallbacks(), d.Name) {
+	if slices.Contains(in.Options.Fallback, d.Name) {
 		paths := map[string]*structpb.Value{}
 		for asked, path := range undecidedPaths(d) {
 			paths[asked] = structpb.NewStringValue(path)

@@ -1,7 +1,6 @@
 package xds
 
 import (
-	"strings"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/adapters/door"
@@ -12,10 +11,10 @@ type Options struct {
 	// TrustedCA is the file, on Envoy's machine, of the authorities that providers'
 	// certificates are judged by where a provider has no ca_file of its own.
 	TrustedCA string
-	// Fallback is the deployment that takes the calls that nobody decided, on routes
-	// whose failure mode is open; "": they get 503 there too. It takes those of its own
-	// dialect only; where both are to be taken, it is two, with a comma between them.
-	Fallback string
+	// Fallback are the deployments that take the calls that nobody decided, on routes
+	// whose failure mode is open: of each dialect the first that is there; none: they
+	// get 503 there too.
+	Fallback []string
 
 	Body      int64         // the largest body of a call, in bytes
 	Connect   time.Duration // until a connection to a provider stands, TLS included
@@ -32,11 +31,6 @@ func DefaultOptions() Options {
 		Body:      door.DefaultBody, Connect: 10 * time.Second, FirstByte: 10 * time.Minute,
 		Grace: 2 * time.Second, Nodes: 1000,
 	}
-}
-
-// fallbacks are the deployments that Fallback names.
-func (o Options) fallbacks() []string {
-	return strings.FieldsFunc(o.Fallback, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // withDefaults fills in what was not said.

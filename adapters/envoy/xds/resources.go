@@ -56,7 +56,7 @@ func Arrange(places map[string]Place, paths []*registry.Path, o Options) (Resour
 		}}})
 	}
 	fallback := map[llm.Dialect]string{}
-	for _, name := range o.fallbacks() {
+	for _, name := range o.Fallback {
 		p, ok := places[name]
 		if _, taken := fallback[p.Dialect]; ok && !taken && (p.Credential == "" || !p.Secret.Empty()) {
 			fallback[p.Dialect] = name

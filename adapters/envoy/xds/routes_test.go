@@ -128,13 +128,14 @@ func TestRoutesAreWhatIsJudged(t *testing.T) {
 // What goes where nobody decided, in each of the four.
 func TestWhatIsUndecided(t *testing.T) {
 	for _, c := range []struct {
-		authz, open    bool
-		fallback, want string
+		authz, open bool
+		fallback    []string
+		want        string
 	}{
-		{false, false, "a", "deny"}, {true, false, "a", "deny"},
-		{false, true, "", "deny"}, {true, true, "nowhere", "deny"},
-		{false, true, "a", envoy.Cluster("a")}, {true, true, "a", envoy.Cluster("a")},
-		{false, true, "gone, b,a", envoy.Cluster("b")},
+		{false, false, []string{"a"}, "deny"}, {true, false, []string{"a"}, "deny"},
+		{false, true, nil, "deny"}, {true, true, []string{"nowhere"}, "deny"},
+		{false, true, []string{"a"}, envoy.Cluster("a")}, {true, true, []string{"a"}, envoy.Cluster("a")},
+		{false, true, []string{"gone", "b", "a"}, envoy.Cluster("b")},
 	} {
 		host := routesOf(t, xds.Options{Fallback: c.fallback}, c.authz, c.open)
 		if other := one[*groupv3.PriorityGroupClusterSpecifier](t, routed(t, host, "POST", "/v1/messages")); other.PriorityGroups[0].Clusters[0].ClusterName != "deny" {

@@ -13,7 +13,7 @@ type Status struct {
 	Version         string    // that is handed out; it begins with the registry's version when it came
 	Since           time.Time // when it was handed out
 	Problem         string    // why the newest was not; "": it was
-	Fallback        string    // the deployments of calls that nobody decided that are there
+	Fallback        []string  // the deployments of calls that nobody decided that are there
 	Deployments     []Deployment
 	LeftOut         []LeftOut
 	Nodes           []Node
@@ -46,13 +46,11 @@ func (s *Server) Status() Status {
 	if s.problem != nil {
 		out.Problem = s.problem.Error()
 	}
-	var fallback []string
-	for _, name := range s.Options.fallbacks() {
+	for _, name := range s.Options.Fallback {
 		if p := s.places[name]; p != nil && !p.leaving() {
-			fallback = append(fallback, name)
+			out.Fallback = append(out.Fallback, name)
 		}
 	}
-	out.Fallback = strings.Join(fallback, ", ")
 	usable := *s.usable.Load()
 	for _, name := range slices.Sorted(maps.Keys(s.places)) {
 		p := s.places[name]

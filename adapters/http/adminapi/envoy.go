@@ -23,7 +23,7 @@ type EnvoyResponse struct {
 	Version         string    `json:"version"`          // that is handed out: the registry's when it came, and its content
 	Since           time.Time `json:"since,omitzero"`
 	Problem         string    `json:"problem,omitempty"`  // why the newest was not handed out
-	Fallback        string    `json:"fallback,omitempty"` // the deployment of calls that nobody decided, on routes that are open
+	Fallback        []string  `json:"fallback,omitempty"` // the deployments of calls that nobody decided, on routes that are open
 
 	Deployments []EnvoyDeployment `json:"deployments"`
 	LeftOut     []EnvoyLeftOut    `json:"left_out"`

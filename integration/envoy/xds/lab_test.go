@@ -235,7 +235,7 @@ func forward(t *testing.T, connected chan<- string) string {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	return newLabWith(t, xds.Options{Fallback: "a"}, "")
+	return newLabWith(t, xds.Options{Fallback: []string{"a"}}, "")
 }
 
 // errStillUsable is said of what should not be sent to any more.

@@ -45,7 +45,7 @@ paths:
 // over ADS it is judged in parts.
 func TestAllOfItLoads(t *testing.T) {
 	credentials := &keys{values: map[string]string{"openai": "sk-1", "azure-weu": "az-1", "entra": "ey", "anthropic": "sk-ant"}, changed: make(chan struct{})}
-	options := xds.Options{Fallback: "openai"}
+	options := xds.Options{Fallback: []string{"openai"}}
 	built := xds.Build(xds.Input{World: world(t, everyKind).Snapshot(), Credential: credentials.Credential, ReadFile: os.ReadFile, Options: options})
 	if len(built.LeftOut) != 0 || len(built.Places) != 7 || len(built.Paths) != 2 {
 		t.Fatalf("%d places, %d paths, left out: %+v", len(built.Places), len(built.Paths), built.LeftOut)
