@@ -2,7 +2,9 @@ package envoy_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,53 +107,55 @@ func TestOneFilterMore(t *testing.T) {
 	for _, row := range []struct {
 		version string
 		flags   []string
-		known   string // of an allowed call's usage
+		// exact are the calls whose usage can be known: a chat's stream says it only if it
+		// is asked, which needs a filter that changes bodies; and the oldest has no filter
+		// that reads streams. What is not known is charged as held.
+		exact []string
 	}{
-		{envoyrig.Oldest, []string{"--mode", "ext_authz", "--signalbox", l.GRPC}, "rule"},
-		{envoyrig.Oldest, []string{"--mode", "ext_authz-http", "--signalbox", l.HTTP}, "rule"},
-		{envoyrig.Newest, []string{"--mode", "ext_authz", "--signalbox", l.GRPC}, "exact"},
-		{envoyrig.Newest, []string{"--mode", "ext_authz-http", "--signalbox", l.HTTP}, "exact"},
-		{envoyrig.Newest, []string{"--mode", "ext_proc", "--signalbox", l.GRPC}, "exact"},
+		{envoyrig.Oldest, []string{"--mode", "ext_authz", "--signalbox", l.GRPC}, []string{"gpt-plain json"}},
+		{envoyrig.Newest, []string{"--mode", "ext_authz", "--signalbox", l.GRPC}, []string{"gpt-plain json", "claude-plain sse"}},
+		{envoyrig.Newest, []string{"--mode", "ext_proc", "--signalbox", l.GRPC}, []string{"gpt-plain json", "gpt-plain sse", "claude-plain json", "claude-plain sse"}},
 	} {
 		t.Run(row.version+" "+row.flags[1], func(t *testing.T) {
 			l.alpha.Reset()
 			l.beta.Reset()
 			front := l.bolted(t, row.version, row.flags...)
-			answers := map[string]answer{}
+			calls := map[string]string{} // what they were, by their decisions
 			for _, model := range l.models {
-				for _, stream := range []bool{false, true} {
+				for how, stream := range map[string]bool{"json": false, "sse": true} {
 					a := l.mustAsk(t, front.URL(), call{model: model, stream: stream, max: 50, steer: []string{upstream.HeaderOutput, "12"}})
-					answers[a.decision] = a
+					calls[a.decision] = model + " " + how
 				}
 			}
-			l.judgeBolted(t, answers, row.known)
+			l.judgeBolted(t, calls, row.exact)
 			l.refusedThere(t, front)
 		})
 	}
 }
 
-func (l *lab) judgeBolted(t *testing.T, answers map[string]answer, known string) {
+func (l *lab) judgeBolted(t *testing.T, calls map[string]string, exact []string) {
 	t.Helper()
-	calls := append(l.alpha.Calls(), l.beta.Calls()...)
-	if len(calls) != len(answers) {
-		t.Errorf("the providers were called %d times for %d calls", len(calls), len(answers))
+	seen := l.alpha.Calls()
+	if len(seen) != len(calls) || len(l.beta.Calls()) > 0 {
+		t.Errorf("the providers were called %d and %d times for %d calls", len(seen), len(l.beta.Calls()), len(calls))
 	}
-	var billed, charged int64
-	for _, c := range calls {
+	for _, c := range seen {
 		l.noCallersKey(t, c)
-		billed += cost(c.Usage.Input, c.Usage.Output)
 	}
-	rows := l.settledThese(t, answers)
-	for id := range answers {
-		if len(rows[id]) != 1 || rows[id][0].known != known {
-			t.Errorf("a call is settled as %+v; want it known by %s", rows[id], known)
-		}
-		for _, try := range rows[id] {
-			charged += try.charged
-		}
+	if t.Failed() {
+		return
 	}
-	if known == "exact" && charged != billed || charged < billed {
-		t.Errorf("%d was charged, and the providers billed %d", charged, billed)
+	bill := seen[0].Usage // all are the same prompt, and as long
+	rows := l.settledThese(t, slices.Collect(maps.Keys(calls)))
+	for id, what := range calls {
+		if len(rows[id]) != 1 {
+			t.Errorf("%s is settled as %+v", what, rows[id])
+			continue
+		}
+		got, want := rows[id][0], cost(bill.Input, bill.Output)
+		if got.charged < want || slices.Contains(exact, what) && (got.known != "exact" || got.charged != want) {
+			t.Errorf("%s is settled as %+v; want %d, what the provider billed", what, got, want)
+		}
 	}
 }
 
@@ -190,7 +194,7 @@ func TestCallsThatPassWhileNobodyDecides(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
 			l.alpha.Reset()
-			front := l.bolted(t, envoyrig.Newest, "--mode", mode, "--signalbox", l.GRPC, "--failure-mode", "open", "--timeout", "1s")
+			front := l.bolted(t, envoyrig.Newest, "--mode", mode, "--signalbox", l.GRPC, "--failure-mode", "open", "--timeout", "4s")
 			l.allAnswered(t, front)
 			if err := l.Pause(); err != nil {
 				t.Fatal(err)

@@ -21,7 +21,7 @@ func TestWhileNobodyDecides(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
 			l := start(t, rig.Config{}, "gpt", "claude")
-			front := envoytest.Before(t, l.Box, []string{"--mode", mode, "--timeout", "1s"}, alphaKey, betaKey)
+			front := envoytest.Before(t, l.Box, []string{"--mode", mode, "--timeout", "4s"}, alphaKey, betaKey)
 			l.allAnswered(t, front)
 
 			if err := l.Pause(); err != nil {

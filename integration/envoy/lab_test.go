@@ -73,7 +73,7 @@ func start(t *testing.T, c rig.Config, models ...string) *lab {
 	t.Cleanup(l.client.CloseIdleConnections)
 	l.credential(t, "alpha", alphaKey)
 	l.credential(t, "beta", betaKey)
-	c.Extra += fmt.Sprintf("log: {level: info}\ncredentials: {dir: %s}\n", l.secrets)
+	c.Extra += fmt.Sprintf("credentials: {dir: %s}\n", l.secrets)
 	c.Env = append([]string{"SIGNALBOX_LEDGER_LEASE_WAIT=5s"}, c.Env...)
 	l.Box = rigtest.Start(t, c, l.world(""), alphaKey, alphaNew, betaKey)
 	var err error
@@ -263,14 +263,14 @@ func (l *lab) settled(t *testing.T, calls int) map[string][]attempt {
 }
 
 // settledThese is settled for some of the calls.
-func (l *lab) settledThese(t *testing.T, answers map[string]answer) map[string][]attempt {
+func (l *lab) settledThese(t *testing.T, decisions []string) map[string][]attempt {
 	t.Helper()
 	var all map[string][]attempt
 	rigtest.Eventually(t, "these calls are settled", func() (err error) {
 		if all, err = l.attempts(t); err != nil {
 			return err
 		}
-		for id := range answers {
+		for _, id := range decisions {
 			if len(all[id]) == 0 {
 				return fmt.Errorf("call %s is not", id)
 			}

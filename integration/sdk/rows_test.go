@@ -22,6 +22,7 @@ type row struct {
 	ask       ask
 	steer     map[string]string // what the provider is told to do
 	gate      bool              // the provider holds back the second piece until the first has been read
+	seen      bool              // what is wanted needs somebody who sees the answer go by, which an Envoy with ext_authz has not
 
 	// Signalbox's part: who asks, and what happened before.
 	app, key string // the app whose key it is, or a key of its own
@@ -79,7 +80,8 @@ func answered() []row {
 	long := map[string]string{upstream.HeaderOutput: "5000"}
 	return []row{
 		{name: "allowed", ops: generating, ask: ask{text: text, max: 200}, steer: short, want: want{finish: "stop"}},
-		{name: "streamed", ops: generating, how: "stream", gate: true, ask: ask{text: text, max: 200}, steer: short,
+		{name: "streamed", ops: generating, how: "stream", gate: true, ask: ask{text: text, max: 200}, steer: short, want: want{finish: "stop"}},
+		{name: "streamed, with no usage that nobody asked for", ops: []string{"chat"}, how: "stream", seen: true, ask: ask{text: text, max: 200}, steer: short,
 			want: want{finish: "stop", also: noUsageUnasked}},
 		{name: "streamed with usage asked", ops: []string{"chat"}, how: "stream", gate: true, steer: short,
 			ask:  ask{text: text, max: 200, more: map[string]any{"stream_options": map[string]any{"include_usage": true}}},
@@ -94,12 +96,12 @@ func answered() []row {
 		{name: "tool by the SDK's own helper", ops: generating, how: "helper", ask: ask{text: "call:weather please", max: 200, tools: true},
 			want: want{finish: "tool_calls", also: calledTheTool}},
 		{name: "image", ops: generating, ask: ask{text: text, max: 200, image: true}, steer: short, want: want{finish: "stop", also: imageCounted}},
-		{name: "web search", ops: searching, ask: ask{model: "%-search", text: text, max: 200, web: true, uses: 3}, steer: searches(2), want: want{finish: "stop", also: searched(2)}},
-		{name: "web search, streamed", ops: searching, how: "stream", ask: ask{model: "%-search", text: text, max: 200, web: true, uses: 3}, steer: searches(5),
+		{name: "web search", ops: searching, seen: true, ask: ask{model: "%-search", text: text, max: 200, web: true, uses: 3}, steer: searches(2), want: want{finish: "stop", also: searched(2)}},
+		{name: "web search, streamed", ops: searching, seen: true, how: "stream", ask: ask{model: "%-search", text: text, max: 200, web: true, uses: 3}, steer: searches(5),
 			want: want{finish: "stop", also: searched(3)}},
-		{name: "web search by the SDK's own helper", ops: searching, how: "helper", ask: ask{model: "%-search", text: text, max: 200, web: true, uses: 3}, steer: searches(2),
+		{name: "web search by the SDK's own helper", ops: searching, seen: true, how: "helper", ask: ask{model: "%-search", text: text, max: 200, web: true, uses: 3}, steer: searches(2),
 			want: want{finish: "stop", also: searched(2)}},
-		{name: "web search that is not made", ops: searching, ask: ask{model: "%-search", text: text, max: 200, web: true, uses: 3}, steer: short,
+		{name: "web search that is not made", ops: searching, seen: true, ask: ask{model: "%-search", text: text, max: 200, web: true, uses: 3}, steer: short,
 			want: want{finish: "stop", also: searched(0)}},
 		{name: "embeddings", ops: []string{"embeddings"}, ask: ask{model: "embed"}, want: want{also: twoVectors}},
 
@@ -144,9 +146,9 @@ func failing() []row {
 		{name: "provider's 400 to a stream", ops: generating, how: "stream", ask: ask{text: "Hello", max: 50}, steer: status("400"),
 			want: want{status: 400, also: providersWords}},
 		{name: "provider's 422", ask: ask{text: "Hello", max: 50}, steer: status("422"), want: want{status: 422, also: providersWords}},
-		{name: "provider breaks off", ops: generating, how: "stream", ask: ask{text: "Hello", max: 2000},
+		{name: "provider breaks off", ops: generating, how: "stream", seen: true, ask: ask{text: "Hello", max: 2000},
 			steer: map[string]string{upstream.HeaderOutput: "40", upstream.HeaderErrorEvent: "12"}, want: want{broken: true}},
-		{name: "provider's connection breaks", ops: generating, how: "stream", ask: ask{text: "Hello", max: 2000},
+		{name: "provider's connection breaks", ops: generating, how: "stream", seen: true, gate: true, ask: ask{text: "Hello", max: 2000},
 			steer: map[string]string{upstream.HeaderOutput: "40", upstream.HeaderCut: "12"}, want: want{broken: true}},
 	}
 }
