@@ -23,6 +23,7 @@ type Tools struct {
 	Modules  string // node_modules with the SDKs
 	Claude   string
 	Codex    string
+	Envoy    string
 	Cache    string // the user's, where the engine lies
 }
 
@@ -39,6 +40,7 @@ type Machine struct {
 	replace  *strings.Replacer
 	serve    starts
 	simulate starts
+	envoy    starts
 	close    func()
 }
 
@@ -62,6 +64,7 @@ const (
 	serveLine    = "bin/signalbox serve"
 	simulateLine = "go run ./integration/upstream/serve"
 	simulated    = "bin/upstream" // what stands for it
+	envoyLine    = "envoy -c "
 )
 
 // NewMachine sets one up in a folder. Close it.
@@ -78,7 +81,7 @@ func NewMachine(dir string, tools Tools) (*Machine, error) {
 		m.Close()
 		return nil, fmt.Errorf("set up a reader's machine: %w", err)
 	}
-	held, err := reserve(4)
+	held, err := reserve(6)
 	if err != nil {
 		m.serve.held = held
 		m.Close()
@@ -93,9 +96,11 @@ func NewMachine(dir string, tools Tools) (*Machine, error) {
 		// A busy machine must not look like a held budget.
 		"SIGNALBOX_LEDGER_LEASE_WAIT=500ms",
 	}}
-	m.simulate = starts{what: "the simulated provider", held: held[3:], ready: "http://" + at[3] + "/-/totals"}
+	m.simulate = starts{what: "the simulated provider", held: held[3:4], ready: "http://" + at[3] + "/-/totals"}
+	m.envoy = starts{what: "Envoy", held: held[4:], ready: "http://" + at[5] + "/ready"}
 	m.replace = strings.NewReplacer(
 		"localhost:8080", at[0], "127.0.0.1:8080", at[0], "127.0.0.1:9090", at[1], "localhost:9091", at[2], "127.0.0.1:9091", at[2], "127.0.0.1:9099", at[3],
+		"localhost:10000", at[4], "127.0.0.1:10000", at[4], "127.0.0.1:9901", at[5],
 		"https://api.openai.com", server.URL, "https://api.anthropic.com", server.URL, "https://contoso.openai.azure.com", server.URL,
 		simulateLine, simulated, "=sk-ant-…", "="+anthropicKey, "=sk-…", "="+openaiKey)
 	return m, nil
@@ -105,6 +110,7 @@ func NewMachine(dir string, tools Tools) (*Machine, error) {
 func (m *Machine) Close() {
 	m.serve.letGo()
 	m.simulate.letGo()
+	m.envoy.letGo()
 	m.close()
 }
 
@@ -124,6 +130,7 @@ func (m *Machine) furnish() error {
 		filepath.Join(programs, "node"):                        m.tools.Node,
 		filepath.Join(programs, "claude"):                      m.tools.Claude,
 		filepath.Join(programs, "codex"):                       m.tools.Codex,
+		filepath.Join(programs, "envoy"):                       m.tools.Envoy,
 	}
 	for link, to := range links {
 		if err := os.Symlink(to, link); err != nil {
@@ -169,12 +176,14 @@ func (m *Machine) serverIn(piece string) *starts {
 		return &m.serve
 	case strings.HasPrefix(piece, simulated):
 		return &m.simulate
+	case strings.HasPrefix(piece, envoyLine):
+		return &m.envoy
 	}
 	return nil
 }
 
 func isServer(line string) bool {
-	return serving.MatchString(line) && !strings.Contains(line, "--check") || strings.HasPrefix(line, simulated)
+	return serving.MatchString(line) && !strings.Contains(line, "--check") || strings.HasPrefix(line, simulated) || strings.HasPrefix(line, envoyLine)
 }
 
 // serving is the line that starts Signalbox, with what is set for it alone.

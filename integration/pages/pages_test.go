@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/signalbox-dev/signalbox/integration/agents"
+	"github.com/signalbox-dev/signalbox/integration/envoy/envoyrig"
 	"github.com/signalbox-dev/signalbox/integration/sdk"
 )
 
@@ -37,6 +38,7 @@ var listed = []page{
 	{path: "docs/try-it.md"},
 	{path: "docs/set-budgets.md", after: "docs/try-it.md"},
 	{path: "docs/the-proxy.md", after: "docs/try-it.md"},
+	{path: "docs/put-it-before-envoy.md", after: "docs/try-it.md"},
 	{path: "docs/is-it-wired.md", after: "docs/try-it.md"},
 	{path: "docs/use/python.md", after: "docs/try-it.md"},
 	{path: "docs/use/node.md", after: "docs/try-it.md"},
@@ -101,6 +103,10 @@ func tools(t *testing.T) Tools {
 	if err != nil {
 		t.Fatal(err)
 	}
+	envoy, err := envoyrig.Binary(t.Context(), envoyrig.Newest, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +116,7 @@ func tools(t *testing.T) Tools {
 		t.Fatal(err)
 	}
 	return Tools{Root: here, Bin: os.Getenv("SIGNALBOX_BIN"), Upstream: os.Getenv("SIGNALBOX_UPSTREAM"), Cache: cache,
-		Python: kit.Python, Node: kit.Node, Modules: kit.Modules, Claude: coding.Claude, Codex: coding.Codex}
+		Python: kit.Python, Node: kit.Node, Modules: kit.Modules, Claude: coding.Claude, Codex: coding.Codex, Envoy: envoy}
 }
 
 // TestPages reads every page as its reader does.
