@@ -123,7 +123,7 @@ func (s *stream) impossible() *pb.ProcessingResponse {
 // misconfigured tells the operators, who alone can mend it.
 func (s *stream) misconfigured(what, sentence string) {
 	s.p.Observe.Misconfigured(what)
-	if s.p.seldom.may(what + s.gateway) {
+	if s.p.seldom.May(what + s.gateway) {
 		s.p.Log.ErrorContext(s.ctx, sentence, "gateway", s.gateway, "profile", s.profile)
 	}
 }

@@ -26,8 +26,6 @@ func DefaultLimits() Limits {
 const (
 	// late bounds the report of a call that nobody waits for any more.
 	late = 10 * time.Second
-	// settleMargin is what a stop leaves to streams that it cut, so that they settle.
-	settleMargin = 5 * time.Second
 	// soon is when a caller may come again who was turned away.
 	soon = time.Second
 	// maxPiece is the most that Envoy should be sent at once where it takes any number

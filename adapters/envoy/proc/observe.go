@@ -34,12 +34,8 @@ type Ending struct {
 	Bytes    int64  // of the provider's, that passed by
 }
 
-// Why a call is turned away. A closed set.
-const (
-	awayFull     = "full"
-	awayMemory   = "memory"
-	awayStopping = "stopping"
-)
+// awayMemory is why a call is turned away, beside door's reasons.
+const awayMemory = "memory"
 
 // How a call was answered. A closed set.
 const (

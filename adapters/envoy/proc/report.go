@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/adapters/door"
 	"github.com/signalbox-dev/signalbox/decision"
 	"github.com/signalbox-dev/signalbox/journal"
 	"github.com/signalbox-dev/signalbox/registry"
@@ -133,7 +134,7 @@ func (s *stream) again() {
 func (s *stream) leave(err error) {
 	c := s.call
 	how := endGone
-	if errors.Is(err, errStopping) {
+	if errors.Is(err, door.ErrStopping) {
 		how = endStopped
 	}
 	switch {

@@ -223,7 +223,7 @@ func (s *stream) undecided(req *decision.Request, err error) (how string, _ *pb.
 		s.stage = over
 		return decidedWithdrawn, nil
 	}
-	if s.p.seldom.may("no decision") {
+	if s.p.seldom.May("no decision") {
 		s.p.Log.ErrorContext(s.ctx, "no decision could be made", "door", "envoy ext_proc", "cause", err)
 	}
 	p := door.FromDecide(req, err)

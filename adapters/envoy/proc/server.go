@@ -72,8 +72,8 @@ type Parts struct {
 type Processor struct {
 	pb.UnimplementedExternalProcessorServer
 	Parts
-	flights *flights
-	seldom  *seldom
+	flights *door.Flights
+	seldom  *door.Seldom
 }
 
 // New puts a Processor together. Shutdown is the caller's to call.
@@ -87,7 +87,7 @@ func New(parts Parts) *Processor {
 	if parts.Usable == nil {
 		parts.Usable = func(string) bool { return true }
 	}
-	return &Processor{Parts: parts, flights: newFlights(parts.Limits.Streams), seldom: &seldom{now: parts.Now}}
+	return &Processor{Parts: parts, flights: door.NewFlights(parts.Limits.Streams), seldom: &door.Seldom{Now: parts.Now}}
 }
 
 // Register adds the service to a server, which must take messages as large as
@@ -102,10 +102,10 @@ func (p *Processor) Process(with pb.ExternalProcessor_ProcessServer) error {
 	if problem != nil {
 		return refused(problem)
 	}
-	if why := p.flights.begin(); why != "" {
+	if why := p.flights.Begin(); why != "" {
 		return p.turnAway(with, why)
 	}
-	defer p.flights.end()
+	defer p.flights.End()
 	s := &stream{p: p, with: with, ctx: ctx, gateway: gateway, profile: profileOf(ctx)}
 	return s.run()
 }

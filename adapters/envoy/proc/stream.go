@@ -13,9 +13,6 @@ import (
 	"github.com/signalbox-dev/signalbox/adapters/envoy"
 )
 
-// errStopping ends the streams that are still open when a stop's time is over.
-var errStopping = errors.New("this process is about to end")
-
 // stream is one call on its way through. Only run's goroutine touches it, but for in
 // and what the reader ends.
 type stream struct {
@@ -118,8 +115,8 @@ func (s *stream) next() (*pb.ProcessingRequest, error) {
 	select {
 	case got := <-s.in:
 		return got.m, got.err
-	case <-s.p.flights.ctx.Done():
-		return nil, errStopping
+	case <-s.p.flights.Context().Done():
+		return nil, door.ErrStopping
 	}
 }
 
@@ -131,8 +128,8 @@ func isEnd(err error) bool { return err == io.EOF || status.Code(err) == codes.C
 // else is, because it takes a clean end for leave to let the call on without us.
 func farewell(err error) error {
 	switch {
-	case errors.Is(err, errStopping):
-		return status.Error(codes.Unavailable, errStopping.Error())
+	case errors.Is(err, door.ErrStopping):
+		return status.Error(codes.Unavailable, door.ErrStopping.Error())
 	case isEnd(err):
 		return nil
 	}

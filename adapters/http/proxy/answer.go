@@ -91,7 +91,7 @@ func (c *call) undecided(err error) {
 }
 
 func (c *call) logUndecided(p *door.Problem) {
-	if c.p.seldom.may("no decision") {
+	if c.p.seldom.May("no decision") {
 		c.p.Log.ErrorContext(c.r.Context(), "no decision could be made", "cause", p.Cause)
 	}
 }

@@ -113,7 +113,7 @@ func (c *call) learn(a *attempt) {
 
 // ours reports whether a try ended for a reason that lies with us or the caller.
 func ours(err error) bool {
-	return errors.Is(err, errGone) || errors.Is(err, errDrained) || errors.Is(err, errStopping)
+	return errors.Is(err, errGone) || errors.Is(err, errDrained) || errors.Is(err, door.ErrStopping)
 }
 
 // why is the reason behind an error of the connection: our own, where we ended it.

@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/signalbox-dev/signalbox/registry"
 	"github.com/signalbox-dev/signalbox/vault"
@@ -25,7 +23,7 @@ func (c *call) credential(d *registry.Deployment) (vault.Secret, bool) {
 		return secret, true
 	}
 	c.p.Observe.Tried(c.ctx, Try{Provider: p.Name, Deployment: d.Name, Outcome: noCredential})
-	if c.p.seldom.may("credential " + p.Credential) {
+	if c.p.seldom.May("credential " + p.Credential) {
 		c.p.Log.ErrorContext(c.ctx, "a deployment cannot be used: its provider's credential is missing",
 			"deployment", d.Name, "provider", p.Name, "credential", p.Credential)
 	}
@@ -34,7 +32,7 @@ func (c *call) credential(d *registry.Deployment) (vault.Secret, bool) {
 
 // complain says in the operators' log what went wrong with a try.
 func (c *call) complain(a *attempt, outcome string) {
-	if !c.p.seldom.may(a.deployment.Name + " " + outcome) {
+	if !c.p.seldom.May(a.deployment.Name + " " + outcome) {
 		return
 	}
 	c.p.Log.WarnContext(c.ctx, "a deployment did not answer a call", "deployment", a.deployment.Name, "provider", a.provider.Name,
@@ -53,33 +51,4 @@ func unquoted(err error) string {
 		return text[:from] + "(…)" + text[to+1:]
 	}
 	return text
-}
-
-// seldom lets a sentence through once a minute: during an outage every call has the
-// same to say, and the metrics count them.
-type seldom struct {
-	now func() time.Time
-
-	mu   sync.Mutex
-	said map[string]time.Time
-}
-
-const (
-	seldomly  = time.Minute
-	sentences = 1024 // remembered; then all may be said again
-)
-
-// may reports whether this sentence may be said now.
-func (s *seldom) may(sentence string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at := s.now()
-	if last, ok := s.said[sentence]; ok && at.Sub(last) < seldomly {
-		return false
-	}
-	if s.said == nil || len(s.said) >= sentences {
-		s.said = make(map[string]time.Time)
-	}
-	s.said[sentence] = at
-	return true
 }

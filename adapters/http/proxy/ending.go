@@ -59,7 +59,7 @@ func (p *passage) broke(err error) {
 	}
 	how := endBroken
 	switch {
-	case errors.Is(err, errStopping):
+	case errors.Is(err, door.ErrStopping):
 		how = endStopped
 	case !ours(err):
 		// With its status, because each such answer began well, and a good beginning
@@ -97,7 +97,7 @@ func (c *call) fail() {
 		c.abort()
 	}
 	err := c.lastError()
-	if c.spare != nil && !errors.Is(err, errStopping) && report.Outcome != journal.OutcomeAborted {
+	if c.spare != nil && !errors.Is(err, door.ErrStopping) && report.Outcome != journal.OutcomeAborted {
 		c.show(c.spare)
 		return
 	}
@@ -110,7 +110,7 @@ func (c *call) failure(err error) door.Failed {
 	f := door.Failed{Dialect: c.answer.Dialect, DecisionID: c.answer.DecisionID, Status: http.StatusBadGateway,
 		Code: door.UpstreamUnavailable, Message: "no deployment of this model could be reached; try again"}
 	switch {
-	case errors.Is(err, errStopping):
+	case errors.Is(err, door.ErrStopping):
 		f.Status, f.Code, f.RetryAfter = http.StatusServiceUnavailable, door.Overloaded, soon
 		f.Message = "this process is about to end; try again"
 	case errors.Is(err, errSlow):

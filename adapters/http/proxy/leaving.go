@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/signalbox-dev/signalbox/adapters/door"
 	"github.com/signalbox-dev/signalbox/registry"
 )
 
@@ -38,7 +39,7 @@ func (c *call) watch() {
 	c.ctx, c.cancel = context.WithCancelCause(context.WithoutCancel(c.r.Context()))
 	c.unhook = []func() bool{
 		context.AfterFunc(c.r.Context(), c.leave),
-		context.AfterFunc(c.p.flights.ctx, func() { c.cancel(errStopping) }),
+		context.AfterFunc(c.p.flights.Context(), func() { c.cancel(door.ErrStopping) }),
 	}
 }
 

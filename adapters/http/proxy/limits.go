@@ -44,8 +44,6 @@ const (
 	restTime = 100 * time.Millisecond
 	// unheldDrain bounds the drain of a call that holds nothing.
 	unheldDrain = 15 * time.Minute
-	// settleMargin is what a stop leaves to calls that it cut, so that they settle.
-	settleMargin = 5 * time.Second
 	// soon is when a caller may come again who was turned away.
 	soon = time.Second
 )

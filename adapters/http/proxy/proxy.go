@@ -71,10 +71,10 @@ type Parts struct {
 type Proxy struct {
 	Parts
 	limits     Limits
-	flights    *flights
+	flights    *door.Flights
 	drains     chan struct{} // one element a drain
 	transports *transports
-	seldom     *seldom
+	seldom     *door.Seldom
 	buffers    buffers
 }
 
@@ -87,8 +87,8 @@ func New(limits Limits, parts Parts) *Proxy {
 		parts.Health = unlearning{}
 	}
 	return &Proxy{
-		Parts: parts, limits: limits, flights: newFlights(limits.Streams), drains: make(chan struct{}, limits.Drains),
-		transports: newTransports(limits, parts.Now), seldom: &seldom{now: parts.Now}, buffers: newBuffers(),
+		Parts: parts, limits: limits, flights: door.NewFlights(limits.Streams), drains: make(chan struct{}, limits.Drains),
+		transports: newTransports(limits, parts.Now), seldom: &door.Seldom{Now: parts.Now}, buffers: newBuffers(),
 	}
 }
 
@@ -107,12 +107,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.plainly()
 		return
 	}
-	if why := p.flights.begin(); why != "" {
+	if why := p.flights.Begin(); why != "" {
 		p.Observe.TurnedAway(why)
 		c.overloaded()
 		return
 	}
-	defer p.flights.end()
+	defer p.flights.End()
 	defer c.close()
 	c.serve()
 }

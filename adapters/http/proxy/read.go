@@ -114,7 +114,7 @@ func (c *call) remember() bool {
 	ctx, cancel := context.WithTimeout(c.r.Context(), c.p.limits.Memory)
 	defer cancel()
 	if err := c.p.Memory.Acquire(ctx, most); err != nil {
-		c.p.Observe.TurnedAway(full)
+		c.p.Observe.TurnedAway(door.AwayFull)
 		c.discard()
 		c.overloaded()
 		return false

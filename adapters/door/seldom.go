@@ -1,14 +1,14 @@
-package proc
+package door
 
 import (
 	"sync"
 	"time"
 )
 
-// seldom lets a sentence through once a minute: what is wrong with a filter is wrong
-// with each of its calls, and the metrics count them.
-type seldom struct {
-	now func() time.Time
+// Seldom lets a sentence through once a minute: during an outage every call has the
+// same to say, and the metrics count them. Its zero value is good once Now is set.
+type Seldom struct {
+	Now func() time.Time
 
 	mu   sync.Mutex
 	said map[string]time.Time
@@ -19,11 +19,11 @@ const (
 	sentences = 1024 // remembered; then all may be said again
 )
 
-// may reports whether this sentence may be said now.
-func (s *seldom) may(sentence string) bool {
+// May reports whether this sentence may be said now.
+func (s *Seldom) May(sentence string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := s.now()
+	at := s.Now()
 	if last, ok := s.said[sentence]; ok && at.Sub(last) < seldomly {
 		return false
 	}
