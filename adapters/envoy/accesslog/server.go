@@ -38,6 +38,9 @@ func (s *Server) Register(r grpc.ServiceRegistrar) { accesslogv3.RegisterAccessL
 // answer and sends nothing twice, so that no entry may end it.
 func (s *Server) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAccessLogsServer) error {
 	if _, p := s.Admit(stream.Context()); p != nil {
+		// An Envoy says nothing of it, and every call that only its log can settle would
+		// be charged as held without anybody knowing why.
+		s.complain(stream.Context(), "an Envoy's access log was turned away; calls that it would settle are charged by rule", "why", p.Error())
 		return notAdmitted(p)
 	}
 	for {
