@@ -600,7 +600,7 @@ func TestAPanicIsCharged(t *testing.T) {
 // The server's deadline for answers that are written at once is not for streams: one
 // goes on when it has long passed, over either version of HTTP.
 func TestStreamsOutliveTheServersDeadline(t *testing.T) {
-	const deadline = 100 * time.Millisecond
+	const deadline = 300 * time.Millisecond
 	for _, version := range []int{1, 2} {
 		t.Run(fmt.Sprint("HTTP/", version), func(t *testing.T) {
 			h := build(t, []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
