@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/signalbox-dev/signalbox/decision"
@@ -86,13 +87,18 @@ func (l *lab) answeredAgain(t *testing.T, front *envoytest.Front) {
 func (l *lab) refusedByEnvoy(t *testing.T, front *envoytest.Front) {
 	t.Helper()
 	before := len(l.alpha.Calls()) + len(l.beta.Calls())
+	var asked sync.WaitGroup
 	for _, model := range l.models {
-		a, err := l.ask(ctx(t), front.URL(), call{model: model})
-		if err != nil {
-			t.Fatal(err)
-		}
-		inDialect(t, model, a)
+		asked.Go(func() { // at once: each waits for Envoy to lose its patience
+			a, err := l.ask(ctx(t), front.URL(), call{model: model})
+			if err != nil {
+				t.Errorf("%s: %v", model, err)
+				return
+			}
+			inDialect(t, model, a)
+		})
 	}
+	asked.Wait()
 	if now := len(l.alpha.Calls()) + len(l.beta.Calls()); now != before {
 		t.Errorf("%d calls that nobody decided reached a provider", now-before)
 	}

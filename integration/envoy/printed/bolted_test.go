@@ -16,6 +16,7 @@ import (
 	"github.com/signalbox-dev/signalbox/adapters/envoy/config"
 	"github.com/signalbox-dev/signalbox/integration/envoy/envoyrig"
 	"github.com/signalbox-dev/signalbox/integration/envoy/envoytest"
+	"github.com/signalbox-dev/signalbox/integration/rig/rigtest"
 )
 
 // routes are those of an Envoy that somebody runs: ways to fail beside the way to
@@ -49,7 +50,7 @@ func bolt(t *testing.T, version string, o config.Options, room int, opts ...grpc
 	b := &bolted{service: newService(t, opts...), provider: newProvider(t)}
 	o.Version, o.Signalbox = version, b.service.addr
 	if o.Mode == config.ExtAuthzHTTP {
-		o.Signalbox = b.service.http.Listener.Addr().String()
+		o.Signalbox, o.Log = b.service.http.Listener.Addr().String(), b.service.addr
 	}
 	snippet, err := config.Filter(o)
 	if err != nil {
@@ -219,6 +220,12 @@ func (b *bolted) letsThrough(t *testing.T) {
 			t.Errorf("the service was told %v", asked)
 		}
 	}
+	rigtest.Eventually(t, "the access log comes", func() error {
+		if md := b.service.logged.Load(); md == nil || !slices.Equal(md.Get("x-signalbox-gateway-token"), []string{"sbg_of-the-test"}) {
+			return fmt.Errorf("it came with %v", md)
+		}
+		return nil
+	})
 }
 
 // refuses: our refusal is a local reply of Envoy's, and must come through to the byte.

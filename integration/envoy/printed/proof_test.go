@@ -39,7 +39,7 @@ func TestProof(t *testing.T) {
 	elsewhere.ServerName = "another.host"
 	token := filepath.Join(dir, "token")
 	write(t, token, "sbg_of-the-test\n")
-	for _, mode := range []config.Mode{config.ExtAuthz, config.ExtProc} {
+	for _, mode := range []config.Mode{config.ExtAuthz, config.ExtProc, config.ExtAuthzHTTP} {
 		o := config.DefaultOptions()
 		o.Mode = mode
 
@@ -50,6 +50,9 @@ func TestProof(t *testing.T) {
 			t.Errorf("%s by file: %+v %v", mode, got, b.service.asked.Load())
 		}
 
+		if mode == config.ExtAuthzHTTP {
+			continue // the service here speaks HTTP without TLS
+		}
 		byCertificate := o
 		byCertificate.TLS = certificate
 		b = bolt(t, envoyrig.Newest, byCertificate, 0, server)

@@ -13,6 +13,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
+	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
@@ -40,10 +41,12 @@ const refusal = `{"error":{"message":"100% of it is spent","code":"budget_exhaus
 type service struct {
 	authv3.UnimplementedAuthorizationServer
 	extprocv3.UnimplementedExternalProcessorServer
-	mood  atomic.Int32
-	asked atomic.Pointer[metadata.MD] // of the last question by gRPC
-	body  atomic.Int64                // bytes of the last body
-	whole atomic.Bool                 // that it was not cut
+	alsv3.UnimplementedAccessLogServiceServer
+	logged atomic.Pointer[metadata.MD] // of the last access log
+	mood   atomic.Int32
+	asked  atomic.Pointer[metadata.MD] // of the last question by gRPC
+	body   atomic.Int64                // bytes of the last body
+	whole  atomic.Bool                 // that it was not cut
 
 	grpc *grpc.Server
 	http *httptest.Server
@@ -59,6 +62,7 @@ func newService(t *testing.T, opts ...grpc.ServerOption) *service {
 	s := &service{grpc: grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(64<<20))...), addr: l.Addr().String()}
 	authv3.RegisterAuthorizationServer(s.grpc, s)
 	extprocv3.RegisterExternalProcessorServer(s.grpc, s)
+	alsv3.RegisterAccessLogServiceServer(s.grpc, s)
 	served := make(chan error, 1)
 	go func() { served <- s.grpc.Serve(l) }()
 	s.http = httptest.NewServer(s)
@@ -126,6 +130,20 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("x-signalbox-deployment", "a")
 		w.Header().Set("x-envoy-auth-headers-to-remove", "x-drop")
 		w.Header().Set("x-signalbox-decision", "d-1")
+	}
+}
+
+// StreamAccessLogs is the access log.
+func (s *service) StreamAccessLogs(stream alsv3.AccessLogService_StreamAccessLogsServer) error {
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			return nil // as in Process
+		}
+		if len(m.GetHttpLogs().GetLogEntry()) > 0 {
+			md, _ := metadata.FromIncomingContext(stream.Context())
+			s.logged.Store(&md)
+		}
 	}
 }
 
