@@ -79,6 +79,7 @@ reads answers; ext_authz-http is ext_authz where only HTTP can be had.`,
 	}
 	flags := cmd.Flags()
 	envoyFlags(flags, &o, "ext_authz, ext_authz-http or ext_proc")
+	flags.StringVar(&o.Log, "log", o.Log, "with ext_authz-http: the grpc listener, for the access log")
 	flags.StringVar(&o.Version, "envoy-version", o.Version, "the Envoy that reads it; an older one gets less")
 	return cmd
 }

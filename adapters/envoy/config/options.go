@@ -42,6 +42,7 @@ type Options struct {
 	FailureMode FailureMode
 
 	Signalbox string // host:port of the grpc listener; of http for ExtAuthzHTTP
+	Log       string // ExtAuthzHTTP: host:port of the grpc listener, for the access log
 	TLS       TLS    // how Envoy reaches it
 	Plaintext bool   // somebody has said that the way there is safe without TLS
 
@@ -92,6 +93,7 @@ const leastTimeout = 4 * time.Second
 var since = map[string]string{
 	"ext_proc":   "1.36", // status_on_error: an error is 503, not 500
 	"body limit": "1.40", // request_body_buffer_limit, as these filters mind it
+	"injector":   "1.36", // of the clusters; tried from there on
 	"usage":      "1.38", // sse_to_metadata
 	"file":       "1.40", // earlier, a token's file may not end in a newline
 }
@@ -99,7 +101,7 @@ var since = map[string]string{
 // DefaultOptions are those that every flag of the command begins with.
 func DefaultOptions() Options {
 	return Options{
-		Mode: ExtProc, FailureMode: Closed, Signalbox: "127.0.0.1:9090", TokenEnv: "SIGNALBOX_GATEWAY_TOKEN", Version: newest,
+		Mode: ExtProc, FailureMode: Closed, Signalbox: "127.0.0.1:9090", Log: "127.0.0.1:9090", TokenEnv: "SIGNALBOX_GATEWAY_TOKEN", Version: newest,
 		Body: door.DefaultBody, Timeout: 5 * time.Second, Idle: 5 * time.Minute,
 		Listen: "127.0.0.1:10000", Admin: "127.0.0.1:9901", Node: "signalbox-envoy", NodeCluster: "signalbox",
 	}
@@ -159,13 +161,19 @@ func (o *Options) validateWay(wrong func(format string, args ...any)) {
 		wrong("signalbox: %q is not an address; want host:port, such as 127.0.0.1:9090", o.Signalbox)
 		return
 	}
+	logs, ok := address(o.Log)
+	if o.Mode != ExtAuthzHTTP {
+		logs = host
+	} else if !ok {
+		wrong("log: %q is not an address; want host:port, such as 127.0.0.1:9090", o.Log)
+	}
 	if (o.TLS.Cert == "") != (o.TLS.Key == "") {
 		wrong("tls-cert and tls-key go together")
 	}
 	if !o.TLS.Enabled && (o.TLS.CA != "" || o.TLS.Cert != "" || o.TLS.ServerName != "") {
 		wrong("tls: a certificate, an authority or a server's name is given, and TLS is not asked for")
 	}
-	if !o.TLS.Enabled && !o.Plaintext && !loopback(host) {
+	if !o.TLS.Enabled && !o.Plaintext && !(loopback(host) && loopback(logs)) {
 		wrong("signalbox: %s is another machine: prompts, callers' keys and, by xds, providers' credentials would cross the network in the clear; use --tls, or --plaintext where a mesh encrypts the way", o.Signalbox)
 	}
 	if o.TokenFile == "" && o.TokenEnv == "" && o.TLS.Cert == "" {

@@ -42,27 +42,52 @@ type page struct {
 	Options
 	Profile envoy.Profile // "": the call to Signalbox says none
 	whole   bool          // it is a whole Envoy's, which is configured by us, too
+	log     bool          // it is about the access log, whose way is another than the filter's
 }
 
-// Logs is the page for a call that follows no profile.
-func (p page) Logs() page { p.Profile = ""; return p }
+// Logs is the page for the access log, which follows no profile and speaks gRPC.
+func (p page) Logs() page {
+	p.Profile = ""
+	if p.Mode == ExtAuthzHTTP {
+		p.Signalbox, p.log = p.Log, true
+	}
+	return p
+}
+
+// Clusters are the ways to Signalbox: two where the filter speaks HTTP.
+func (p page) Clusters() []page {
+	if p.Mode == ExtAuthzHTTP {
+		return []page{p, p.Logs()}
+	}
+	return []page{p}
+}
+
+// Cluster is the name of the way.
+func (p page) Cluster() string {
+	if p.log {
+		return "signalbox-log"
+	}
+	return "signalbox"
+}
+
+// HTTP1 reports whether the way is spoken in HTTP/1.1.
+func (p page) HTTP1() bool { return p.Mode == ExtAuthzHTTP && !p.log }
 
 func (page) Newest() string   { return newest }
 func (p page) Open() bool     { return p.FailureMode == Open }
 func (p page) Usage() bool    { return p.has(since["usage"]) }
 func (page) Replies() []reply { return localReplies() }
 
-// ByEnv reports whether each call to Signalbox brings the token along from Envoy's
-// environment. A whole Envoy's do not: of the stream on which it is configured, Envoy
-// sends the variable's name as it is written.
-func (p page) ByEnv() bool {
-	return !p.whole && p.TokenEnv != "" && p.TokenFile == "" && p.TLS.Cert == ""
+// Injected reports whether the cluster puts the token into whatever goes to Signalbox.
+// Metadata would do for the filters alone: what Envoy sends on the streams of its
+// configuration and of its access log is the variable's name, as it is written.
+func (p page) Injected() bool {
+	return p.TokenFile != "" || p.TokenEnv != "" && p.TLS.Cert == "" && p.has(since["injector"])
 }
 
-// Injected reports whether the cluster puts the token into whatever goes to Signalbox.
-func (p page) Injected() bool {
-	return p.TokenFile != "" || p.whole && p.TokenEnv != "" && p.TLS.Cert == ""
-}
+// ByEnv reports whether the filter brings the token along, in an Envoy whose clusters
+// cannot; its access log would not be let in.
+func (p page) ByEnv() bool { return p.TokenEnv != "" && p.TLS.Cert == "" && !p.Injected() }
 
 // UsageSince is the first Envoy that reads usage itself.
 func (page) UsageSince() string { return since["usage"] }
