@@ -81,6 +81,8 @@ func (l *lab) bolted(t *testing.T, version string, flags ...string) *envoytest.F
 		switch key {
 		case "clusters":
 			static["clusters"] = append(static["clusters"].([]any), value.([]any)...)
+		case "secrets":
+			static["secrets"] = value
 		case "http_filters":
 			manager["http_filters"] = append(value.([]any), manager["http_filters"].([]any)...)
 		default:
@@ -108,11 +110,13 @@ func TestOneFilterMore(t *testing.T) {
 		version string
 		flags   []string
 		// exact are the calls whose usage can be known: a chat's stream says it only if it
-		// is asked, which needs a filter that changes bodies; and the oldest has no filter
-		// that reads streams. What is not known is charged as held.
+		// is asked, which needs a filter that changes bodies; and the oldest has no filters
+		// that read answers. What is not known is charged as held.
 		exact []string
 	}{
-		{envoyrig.Oldest, []string{"--mode", "ext_authz", "--signalbox", l.GRPC}, []string{"gpt-plain json"}},
+		{envoyrig.Oldest, []string{"--mode", "ext_authz", "--signalbox", l.GRPC}, nil},
+		{envoyrig.Oldest, []string{"--mode", "ext_authz-http", "--signalbox", l.HTTP, "--log", l.GRPC}, nil},
+		{envoyrig.Newest, []string{"--mode", "ext_authz-http", "--signalbox", l.HTTP, "--log", l.GRPC}, []string{"gpt-plain json", "claude-plain sse"}},
 		{envoyrig.Newest, []string{"--mode", "ext_authz", "--signalbox", l.GRPC}, []string{"gpt-plain json", "claude-plain sse"}},
 		{envoyrig.Newest, []string{"--mode", "ext_proc", "--signalbox", l.GRPC}, []string{"gpt-plain json", "gpt-plain sse", "claude-plain json", "claude-plain sse"}},
 	} {
