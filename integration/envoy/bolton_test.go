@@ -191,6 +191,30 @@ func (l *lab) refusedThere(t *testing.T, front *envoytest.Front) {
 	}
 }
 
+// What is longer than the filter shows is judged as a part, and refused as too large in
+// the caller's dialect; nothing of it goes out.
+func TestAPartOfABody(t *testing.T) {
+	l := start(t, rig.Config{}, "gpt-plain", "claude-plain")
+	for _, version := range []string{envoyrig.Oldest, envoyrig.Newest} {
+		front := l.bolted(t, version, "--mode", "ext_authz", "--signalbox", l.GRPC, "--body", "4KiB")
+		for _, model := range l.models {
+			a, err := l.ask(ctx(t), front.URL(), call{model: model, longer: 300 << 10})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.status != http.StatusRequestEntityTooLarge || !strings.Contains(a.body, "too_large") || strings.HasPrefix(model, "claude") != strings.Contains(a.body, `"type":"error"`) {
+				t.Errorf("%s, %s: %d %v %s", version, model, a.status, a.header, a.body)
+			}
+			if a := l.mustAsk(t, front.URL(), call{model: model}); a.decision == "" {
+				t.Errorf("%s, %s: a whole body goes out without a decision", version, model)
+			}
+		}
+	}
+	if calls := l.alpha.Calls(); len(calls) != 4 {
+		t.Errorf("the provider was called %d times; want 4", len(calls))
+	}
+}
+
 // An Envoy of somebody's own that lets calls pass while nobody decides: they pass
 // without their caller's key, and the audit has them as passed and unmetered.
 func TestCallsThatPassWhileNobodyDecides(t *testing.T) {

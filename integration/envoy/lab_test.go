@@ -152,6 +152,7 @@ type call struct {
 	model  string // the dialect follows from its name
 	stream bool
 	max    int
+	longer int      // bytes more of prompt
 	steer  []string // header, value, …: what the providers are told to do
 }
 
@@ -164,7 +165,7 @@ func (l *lab) request(ctx context.Context, url string, c call) (*http.Request, e
 	if c.max == 0 {
 		c.max = 200
 	}
-	body := fmt.Sprintf(`{"model":%q,"stream":%v,"max_tokens":%d,"messages":[{"role":"user","content":"Where is the train?"}]}`, c.model, c.stream, c.max)
+	body := fmt.Sprintf(`{"model":%q,"stream":%v,"max_tokens":%d,"messages":[{"role":"user","content":"Where is the train?%s"}]}`, c.model, c.stream, c.max, strings.Repeat(" ", c.longer))
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+path, strings.NewReader(body))
 	if err != nil {
 		return nil, err
