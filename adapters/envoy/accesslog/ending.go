@@ -18,11 +18,17 @@ const (
 // fromProvider is the word for an answer that came through whole.
 const fromProvider = "via_upstream"
 
-// ours are Envoy's words for calls that it answered itself before anything was sent. A
-// word that is not here may be one of a call that was billed.
+// routerDetails are the router's own words for a try that it could not send.
+var routerDetails = []string{
+	"route_not_found", "direct_response", "cluster_not_found", "no_healthy_upstream", "maintenance_mode", "lua_response", "failed_to_inject_credential",
+}
+
+// unsentDetails are other words of Envoy's for calls that it answered itself before
+// anything was sent, as long as nothing was: ext_proc may also break while an answer
+// goes by, and then the word is the same. A word that is not here may be one of a call
+// that was billed.
 var unsentDetails = []string{
-	"no_healthy_upstream", "cluster_not_found", "route_not_found", "direct_response", "maintenance_mode",
-	"lua_response", "failed_to_inject_credential", "ext_authz_denied", "ext_authz_error", "ext_proc_error", "rbac_access_denied",
+	"ext_authz_denied", "ext_authz_error", "ext_proc_error", "rbac_access_denied",
 	"request_payload_too_large", "path_normalization_failed", "request_headers_timeout", "overload",
 }
 
@@ -51,12 +57,12 @@ func endingOf(e *datav3.HTTPAccessLogEntry) ending {
 		}
 		return brokeOff
 	}
-	for _, prefix := range unsentDetails {
-		if strings.HasPrefix(details, prefix) {
-			return unsent
-		}
-	}
-	if e.GetCommonProperties().GetUpstreamRequestAttemptCount() == 0 && e.GetCommonProperties().GetUpstreamCluster() == "" {
+	c := e.GetCommonProperties()
+	routed := c.GetUpstreamRequestAttemptCount() > 0 || c.GetUpstreamRemoteAddress() != nil
+	switch {
+	case hasPrefix(details, routerDetails), !routed && hasPrefix(details, unsentDetails):
+		return unsent
+	case !routed && c.GetUpstreamCluster() == "":
 		return unsent // the caller left before the router had the call
 	}
 	return brokeOff

@@ -45,25 +45,45 @@ func read(e *datav3.HTTPAccessLogEntry, gateway string) (logged, bool) {
 	if l.ended != unsent {
 		l.status = int(e.GetResponse().GetResponseCode().GetValue())
 	}
-	if l.ended == brokeOff && !l.began() {
-		l.status = 0 // it is Envoy's own
+	if l.ended == brokeOff {
+		l.status = l.brokenStatus()
 	}
 	return l, true
 }
 
-// deployment is who had the last try: by the cluster, where it is one of xds's, else
-// the one that somebody's routes were told.
+// deployment is who had the last try, or was to have it: the n-th try goes to the n-th
+// of the order. Envoy's count says so also where the try found no cluster any more, and
+// the entry still names the one before. Routes of somebody's own count tries of theirs.
 func (l *logged) deployment() string {
-	if name, ok := envoy.Deployment(l.entry.GetCommonProperties().GetUpstreamCluster()); ok && slices.Contains(l.call.Order, name) {
-		return name
+	if len(l.call.Order) == 0 {
+		return ""
+	}
+	c, last := l.entry.GetCommonProperties(), 0
+	name, ours := envoy.Deployment(c.GetUpstreamCluster())
+	if ours {
+		last = max(last, slices.Index(l.call.Order, name))
 	}
 	if n := len(l.tries); n > 0 {
-		return l.tries[n-1].Deployment
+		last, ours = max(last, slices.Index(l.call.Order, l.tries[n-1].Deployment)), true
 	}
-	if len(l.call.Order) > 0 {
-		return l.call.Order[0]
+	if ours {
+		last = max(last, int(min(c.GetUpstreamRequestAttemptCount(), uint32(len(l.call.Order))))-1)
 	}
-	return ""
+	return l.call.Order[last]
+}
+
+// brokenStatus is what a provider answered with whose answer broke off. The entry's own
+// status may be Envoy's, which it gave the caller instead.
+func (l *logged) brokenStatus() int {
+	if !l.began() {
+		return 0
+	}
+	for _, t := range l.tries {
+		if t.Deployment == l.at && t.Status != 0 {
+			return t.Status
+		}
+	}
+	return l.status
 }
 
 // began reports whether a provider's answer had begun.

@@ -203,3 +203,8 @@ func tried(pairs ...string) func(*entry) {
 func at(cluster string) func(*entry) {
 	return func(e *entry) { e.CommonProperties.UpstreamCluster = cluster }
 }
+
+// times says how often Envoy tried.
+func times(n uint32) func(*entry) {
+	return func(e *entry) { e.CommonProperties.UpstreamRequestAttemptCount = n }
+}

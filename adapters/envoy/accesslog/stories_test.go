@@ -116,6 +116,19 @@ var stories = []struct {
 		r.Deployment = "b"
 		r.Attempts = []decision.ReportedAttempt{{Deployment: "a", Status: 503, Outcome: journal.OutcomeFailed}}
 	})},
+	{"a was silent, and b's cluster went meanwhile", chat(func(e *entry) { e.put(envoy.NamespaceAuthz, call("token", 2)) }, silent, tried("a", "0"), details(502, "no_healthy_upstream"), at(""), times(2)),
+		report(func(r *decision.Report) {
+			ended(journal.OutcomeFailed, 0)(r)
+			r.Deployment = "b"
+			r.Attempts = []decision.ReportedAttempt{{Deployment: "a", Outcome: journal.OutcomeAborted}}
+		})},
+	{"ext_proc's stream broke while the provider was at work", chat(allowedByProc, silent, tried("a", "0"), details(503, "ext_proc_error_gRPC_error_14{Connection_refused}")),
+		report(ended(journal.OutcomeAborted, 0))},
+	{"it was too slow when the provider had answered", chat(allowedByProc, tried("a", "200"), details(503, "ext_proc_error_per-message_timeout_exceeded")),
+		report(func(r *decision.Report) { r.Outcome = journal.OutcomeAborted })},
+	{"it broke before the router had the call", chat(allowedByProc, silent, details(503, "ext_proc_error_gRPC_error_14{Connection_refused}"), times(0)),
+		report(ended(journal.OutcomeNotSent, 0))},
+	{"a filter behind ours refused it", chat(allowed, silent, details(403, "rbac_access_denied_matched_policy[none]"), times(0)), report(ended(journal.OutcomeNotSent, 0))},
 	{"routes of somebody's own tried it again", chat(allowed, counted, at("their-cluster"), func(e *entry) { e.CommonProperties.UpstreamRequestAttemptCount = 2 }), report(func(r *decision.Report) {
 		used(12, 34)(r)
 		r.Rank = journal.RankEstimate
