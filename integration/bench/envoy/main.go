@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&o.callers, "callers", 32, "callers at once, beside one alone")
 	flags.IntVar(&o.streams, "streams", 16, "streams at once")
 	flags.StringVar(&o.only, "only", "", "only rows with this in their names, and Envoy alone")
-	flags.StringVar(&o.profile, "profile", "", "a folder for CPU profiles of the service under each of our rows")
+	flags.StringVar(&o.profile, "profile", "", "a folder for profiles of the service, of CPU and allocations, under each of our rows")
 	flags.BoolVar(&o.noop, "noop", false, "be the filters that decide nothing")
 	if err := flags.Parse(args); err != nil {
 		return err

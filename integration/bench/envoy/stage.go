@@ -177,8 +177,6 @@ func (s *stage) chains(ctx context.Context, o options, noop noopProcess) error {
 
 // add starts an Envoy and waits until a call goes through it.
 func (s *stage) add(ctx context.Context, name, listen string, service int, bootstrap string) error {
-	// Envoy does not look the variable up for xds, and this file is nobody else's.
-	bootstrap = strings.ReplaceAll(bootstrap, "%ENVIRONMENT("+tokenVariable+")%", s.token)
 	e, err := envoyrig.Start(ctx, envoyrig.Config{Binary: s.binary, Dir: filepath.Join(s.dir, name), Bootstrap: bootstrap, Env: []string{tokenVariable + "=" + s.token}})
 	if err != nil {
 		return err
@@ -205,8 +203,8 @@ func (s *stage) close() error {
 	return errors.Join(problems...)
 }
 
-// profiled takes a CPU profile of the service while a row of ours is under load, if
-// one is wanted. What it gives waits for it.
+// profiled takes profiles of the service's CPU and of its allocations while a row of
+// ours is under load, if they are wanted. What it gives waits for them.
 func (s *stage) profiled(ctx context.Context, o options, r row) (func() error, error) {
 	if o.profile == "" || !r.ours() {
 		return func() error { return nil }, nil
@@ -214,25 +212,34 @@ func (s *stage) profiled(ctx context.Context, o options, r row) (func() error, e
 	if err := os.MkdirAll(o.profile, 0o755); err != nil {
 		return nil, err
 	}
-	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.box.Ops, max(1, int(o.length.Seconds())))
+	kinds := map[string]string{"profile": ".cpu", "allocs": ".allocs"}
+	done := make(chan error, len(kinds))
+	for kind, ending := range kinds {
+		url := fmt.Sprintf("http://%s/debug/pprof/%s?seconds=%d", s.box.Ops, kind, max(1, int(o.length.Seconds())))
+		go func() { done <- fetch(ctx, url, filepath.Join(o.profile, r.name+ending)) }()
+	}
+	return func() error {
+		var problems []error
+		for range kinds {
+			problems = append(problems, <-done)
+		}
+		return errors.Join(problems...)
+	}, nil
+}
+
+func fetch(ctx context.Context, url, file string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	done := make(chan error, 1)
-	go func() {
-		done <- func() error {
-			res, err := http.DefaultClient.Do(req)
-			if err != nil {
-				return err
-			}
-			defer res.Body.Close()
-			raw, err := io.ReadAll(res.Body)
-			if err != nil {
-				return err
-			}
-			return os.WriteFile(filepath.Join(o.profile, r.name+".cpu"), raw, 0o644)
-		}()
-	}()
-	return func() error { return <-done }, nil
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, raw, 0o644)
 }
