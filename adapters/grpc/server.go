@@ -70,16 +70,24 @@ func (d *Decisions) Register(s *grpc.Server) *health.Server {
 // above waits in the gateway.
 const maxStreams = 1024
 
+// beside is what a gateway's own buffer may hold above the largest body.
+const beside = 2 << 20
+
+// MessageBound is the largest message that is taken where bodies have so many bytes. A
+// gateway that fails open lets a call pass whose question is too long to be read, so
+// the bound is above whatever one sends that is set up as `signalbox envoy` prints it,
+// also where it was printed for bodies of the default size.
+func MessageBound(body int64) int {
+	return int(min(door.EnvelopeBound(max(body, door.DefaultBody))+beside, math.MaxInt32))
+}
+
 // Options are a server's bounds. config may be nil: no TLS.
 func Options(config *tls.Config, body int64, streams int, log *slog.Logger) []grpc.ServerOption {
-	if body <= 0 {
-		body = door.DefaultBody
-	}
 	if streams <= 0 {
 		streams = maxStreams
 	}
 	opts := []grpc.ServerOption{
-		grpc.MaxRecvMsgSize(int(min(door.EnvelopeBound(body), math.MaxInt32))),
+		grpc.MaxRecvMsgSize(MessageBound(body)),
 		grpc.MaxConcurrentStreams(uint32(min(streams, math.MaxInt32))),
 		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),

@@ -116,7 +116,7 @@ func TestWrongQuestions(t *testing.T) {
 	if _, err := client.Decide(t.Context(), &decisionv1.DecideRequest{}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("without a request: %v", err)
 	}
-	if _, err := client.Decide(t.Context(), question(strings.Repeat("x", int(door.EnvelopeBound(64<<10))))); status.Code(err) != codes.ResourceExhausted {
+	if _, err := client.Decide(t.Context(), question(strings.Repeat("x", grpcdoor.MessageBound(64<<10)))); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("above the bound: %v", err)
 	}
 	if _, err := client.Decide(t.Context(), question("{}")); err != nil {

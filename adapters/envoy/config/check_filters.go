@@ -47,6 +47,13 @@ func (c *check) proc(n *yaml.Node) {
 			c.say(Wrong, orElse(get(n, "metadata_options"), n), "metadata_options.receiving_namespaces.untyped: [signalbox, signalbox.route]", "Envoy drops the metadata %s without a word", name)
 		}
 	}
+	if attributes := get(n, "request_attributes"); len(items(attributes)) > 0 {
+		level := Look
+		if is(get(n, "failure_mode_allow"), "true") {
+			level = Wrong
+		}
+		c.say(level, attributes, "leave request_attributes out: the service reads none", "an attribute that is not UTF-8, such as a caller's own request.id, breaks the call to the service: with failure_mode_allow it lets its caller through undecided")
+	}
 	rules := get(n, "mutation_rules")
 	if !is(get(rules, "disallow_is_error"), "true") {
 		c.say(Look, orElse(rules, n), "mutation_rules.disallow_is_error: true", "a header that Envoy will not change is left as it is, in silence")

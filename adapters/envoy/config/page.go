@@ -95,9 +95,11 @@ func (page) UsageSince() string { return since["usage"] }
 // BodyLimit reports whether the Envoy can bound bodies apart from connections.
 func (p page) BodyLimit() bool { return p.has(since["body limit"]) }
 
-// Twice leaves room above what is judged, so that what is too large is still refused
-// by the service, in the caller's dialect.
-func (page) Twice(n int64) int64 { return 2 * n }
+// Above leaves room above what is judged, so that what is too large is still refused
+// by the service, in the caller's dialect. No more than the service takes in one
+// message: one that is longer breaks the call to it, and where the failure mode is open
+// its caller would pass by having written much.
+func (page) Above(n int64) int64 { return n + 1<<20 }
 
 func (page) UsageTypes() string  { return envoy.UsageTypes }
 func (page) UsageEventMost() int { return envoy.UsageEventMost }
@@ -172,10 +174,15 @@ func (p page) URI() string {
 }
 
 // Forged are the headers that a caller may not bring: what the filters write for the
-// routes, what they believe of Envoy, and what the router obeys.
+// routes, what they and the access log believe of Envoy, and what the router obeys. By
+// name and not all of x-envoy-, because older Envoys know no beginnings of names here.
 func (page) Forged() []string {
 	return []string{envoy.HeaderDeployment, envoy.HeaderProfile, envoy.HeaderCall, "x-signalbox-gateway-token", "x-envoy-auth-partial-body",
-		"x-envoy-max-retries", "x-envoy-retry-on", "x-envoy-retriable-status-codes", "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms"}
+		"x-envoy-max-retries", "x-envoy-retry-on", "x-envoy-retry-grpc-on", "x-envoy-retriable-status-codes", "x-envoy-retriable-header-names",
+		"x-envoy-hedge-on-per-try-timeout", "x-envoy-is-timeout-retry", "x-envoy-attempt-count",
+		"x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms", "x-envoy-upstream-rq-timeout-alt-response",
+		"x-envoy-upstream-stream-duration-ms", "x-envoy-expected-rq-timeout-ms", "x-envoy-upstream-alt-stat-name",
+		"x-envoy-original-path", "x-envoy-original-host", "x-envoy-original-method", "x-envoy-decorator-operation", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node"}
 }
 
 // Hidden are the headers that no provider may see.
