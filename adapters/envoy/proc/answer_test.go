@@ -431,6 +431,17 @@ func TestStreamsThatEndBeforeTheAnswer(t *testing.T) {
 	_, _ = f.reply()
 	f.abort()
 	h.settledOnce()
+
+	// Where the hold pays for another try after one that was sent, there may have been
+	// as many.
+	h = build(t, altering(func(a *decision.Answer) { a.Plan.Hold.Attempts = 2 }))
+	f = h.filter()
+	f.ask("POST", chat, ask)
+	f.abort()
+	if r := h.report(); r.Outcome != journal.OutcomeAborted || r.Deployment != "d2" || len(r.Attempts) != 1 || r.Attempts[0] != (decision.ReportedAttempt{Deployment: "d1", Outcome: journal.OutcomeAborted}) {
+		t.Errorf("reported %+v", r)
+	}
+	h.settledOnce()
 }
 
 // Figures behind the end replace what was charged without any.

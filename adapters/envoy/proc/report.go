@@ -52,6 +52,20 @@ func (s *stream) unanswered() decision.Report {
 	return s.report(outcome)
 }
 
+// unheard is the report of a call of whose answer not even the head came. Whether a
+// provider had it is not known, nor how many did: as many as the hold pays for, where
+// Envoy may try again after one that was sent. The access log may know of fewer, and if
+// it speaks first its word stands.
+func (s *stream) unheard() decision.Report {
+	c, r := s.call, s.report(journal.OutcomeAborted)
+	last := max(0, min(c.attempts, len(c.order))-1)
+	for _, name := range c.order[:last] {
+		r.Attempts = append(r.Attempts, decision.ReportedAttempt{Deployment: name, Outcome: journal.OutcomeAborted})
+	}
+	r.Deployment = c.order[last]
+	return r
+}
+
 // timed is the report of an answer that came, whole or in part: how long it took,
 // and what it used, as far as that is known by now.
 func (s *stream) timed(outcome journal.Outcome) decision.Report {
@@ -143,9 +157,8 @@ func (s *stream) leave(err error) {
 		s.stage = over
 		s.settle(s.report(journal.OutcomeNotSent), late)
 	case s.stage == out:
-		// The answer's head never came. Whether a provider had the call is not known.
 		s.stage = over
-		s.settle(s.report(journal.OutcomeAborted), late)
+		s.settle(s.unheard(), late)
 	case s.stage == answering && !c.answer.ended:
 		s.stage = over
 		if !c.answer.seen && how == endGone && s.ctx.Err() != nil {
