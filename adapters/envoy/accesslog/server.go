@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/signalbox-dev/signalbox/adapters/door"
+	"github.com/signalbox-dev/signalbox/decision"
 )
 
 // Server is envoy.service.accesslog.v3.AccessLogService. It is safe for concurrent use.
@@ -114,7 +115,6 @@ func (s *Server) enter(ctx context.Context, gateway string, e *datav3.HTTPAccess
 	call, ok := read(e, gateway)
 	switch {
 	case ok:
-		call.learn(s.Health)
 		return s.settle(ctx, &call)
 	case weAnswered(e):
 		return Answered
@@ -131,12 +131,17 @@ func (s *Server) enter(ctx context.Context, gateway string, e *datav3.HTTPAccess
 	return Undecided
 }
 
-// settle reports one call.
+// settle reports one call. Health hears of it once, and only by a token that is ours: a
+// gateway that could make calls up could put any deployment out of service for all.
 func (s *Server) settle(ctx context.Context, call *logged) string {
 	if call.call.Token == "" {
 		return Free
 	}
 	settled, err := s.Settler.Settle(ctx, call.report())
+	forged := new(decision.ReportError)
+	if !settled.Repeated && !errors.As(err, &forged) {
+		call.learn(s.Health)
+	}
 	if err != nil {
 		s.complain(ctx, "a call was not settled by the access log; it is charged by rule when its hold is over", "decision", call.call.DecisionID, "err", err)
 		return Unsettled

@@ -28,11 +28,9 @@ func weAnswered(e *datav3.HTTPAccessLogEntry) bool {
 // undecided reads an entry about which we were not asked, or had no answer; false: it is
 // no call of a dialect that we know, or it neither passed nor was refused for want of us.
 func undecided(e *datav3.HTTPAccessLogEntry, gateway string) (decision.Undecided, bool) {
-	method, path := e.GetRequest().GetRequestMethod(), e.GetRequest().GetPath()
-	if original := e.GetRequest().GetOriginalPath(); original != "" {
-		path = original
-	}
-	if _, known := llm.Recognise(corev3.RequestMethod_name[int32(method)], path); !known {
+	method := e.GetRequest().GetRequestMethod()
+	path, known := asked(e.GetRequest())
+	if !known {
 		return decision.Undecided{}, false
 	}
 	details := e.GetResponse().GetResponseCodeDetails()
@@ -46,6 +44,18 @@ func undecided(e *datav3.HTTPAccessLogEntry, gateway string) (decision.Undecided
 		u.At = at.AsTime()
 	}
 	return u, true
+}
+
+// asked is the path that the caller asked for, and whether we know it. Envoy keeps the
+// first path in a header where a route writes another; a caller may send the header as
+// well, and must not be able to keep out of the audit by it. So either will do.
+func asked(r *datav3.HTTPRequestProperties) (path string, known bool) {
+	for _, path = range []string{r.GetOriginalPath(), r.GetPath()} {
+		if _, known = llm.Recognise(corev3.RequestMethod_name[int32(r.GetRequestMethod())], path); known {
+			return path, true
+		}
+	}
+	return path, false
 }
 
 func hasPrefix(s string, prefixes []string) bool {
