@@ -46,7 +46,7 @@ func (a *Answer) change(c Change) {
 // Plan lets the call go out: where, with which edits, under which hold.
 type Plan struct {
 	Deployments []*registry.Deployment // in order; never empty
-	Edits       []llm.Edit             // in body order, not overlapping
+	Edits       []llm.Edit             // of the caller's body; not overlapping, in no order
 	Body        []byte                 // the edited body; nil when nothing changed
 	ModelAsked  string                 // by the caller, in the body or in the path
 	ModelSpan   [2]int                 // of the caller's model in Body (or in the request's); [0,0]: the path names it
