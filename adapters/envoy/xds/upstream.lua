@@ -23,16 +23,34 @@ local LIMITS = {
 
 local LONGEST = 128 -- of a value that is passed on: more is no figure and no date
 
--- decided is what was decided of a try at this deployment; nil: nothing was.
+-- decided is what was decided of a try at this deployment, and of the call; nil: nothing
+-- was.
 local function decided(metadata, deployment)
   for _, namespace in ipairs(CALLS) do
     local call = metadata:get(namespace)
     local tries = call and call["tries"]
     if tries then
-      return tries[deployment] or error("the decision names no try at " .. deployment)
+      return tries[deployment] or error("the decision names no try at " .. deployment), call
     end
   end
   return nil
+end
+
+-- spent is whether as many tries may have been billed as the hold pays for. Where it
+-- pays for one, Envoy goes on only after tries that were not; where it pays for more,
+-- one that was not answered may have been, and Envoy counts all tries alike.
+local function spent(metadata, call)
+  local paid = call and call["attempts"] or 1
+  if paid <= 1 then
+    return false
+  end
+  local silent = 0
+  for _, try in pairs(metadata:get(TRIES) or {}) do
+    if try["status"] == "0" then
+      silent = silent + 1
+    end
+  end
+  return silent >= paid
 end
 
 -- undecided is where a call goes that nobody has decided: only the deployment that is
@@ -87,7 +105,13 @@ end
 local function prepare(handle)
   local headers, metadata, context = handle:headers(), handle:streamInfo():dynamicMetadata(), handle:filterContext()
   local deployment = context:get("deployment")
-  local try = decided(metadata, deployment) or { path = undecided(context:get("paths"), headers:get(":path")) }
+  local try, call = decided(metadata, deployment)
+  if try == nil then
+    try = { path = undecided(context:get("paths"), headers:get(":path")) }
+  end
+  if spent(metadata, call) then
+    return false
+  end
   metadata:set(TRIES, deployment, { status = "0" }) -- begun; nothing is known of its answer
   local known = sent(metadata, headers)
   if known["credential"] then
@@ -106,15 +130,18 @@ local function prepare(handle)
   else
     headers:remove("content-length")
   end
+  return true
 end
 
 -- A script that breaks lets the request go on as it is: unclamped, with a path of
 -- another provider's. So it may not break.
 function envoy_on_request(handle)
-  local ok, why = pcall(prepare, handle)
+  local ok, sendable = pcall(prepare, handle)
   if not ok then
-    handle:logErr("signalbox: " .. tostring(why))
+    handle:logErr("signalbox: " .. tostring(sendable))
     handle:respond({ [":status"] = "503" }, "signalbox: this call cannot be sent as it was decided")
+  elseif not sendable then
+    handle:respond({ [":status"] = "503" }, "signalbox: no provider answered, and the call may not be tried again")
   end
 end
 
