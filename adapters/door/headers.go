@@ -24,14 +24,17 @@ var hopHeaders = []string{
 }
 
 // notToProvider is what a provider must not learn: the caller's key (a coding
-// agent's dummy is none of its business either), who the caller is, where they are,
-// and whose account they think they use.
+// agent's dummy is none of its business either), who the caller is, as a proxy before us
+// may have found out and said, where they are, and whose account they think they use.
+// Nor may it be told of another method or path than those that were judged.
 var notToProvider = slices.Concat(decision.KeyHeaders(), []string{
 	"cookie", "openai-organization", "openai-project",
-	"forwarded", "via", "x-real-ip", "true-client-ip",
+	"forwarded", "via", "x-real-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "cf-connecting-ip", "fastly-client-ip",
+	"from", "baggage", "remote-user", "x-remote-user", "x-jwt-assertion", "cf-access-jwt-assertion", "cf-access-authenticated-user-email",
+	"x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url",
 })
 
-var notToProviderPrefixes = []string{"x-signalbox-", "x-forwarded-"}
+var notToProviderPrefixes = []string{"x-signalbox-", "x-forwarded-", "x-auth-request-", "x-amzn-oidc-", "x-goog-iap-", "x-goog-authenticated-user-", "x-ms-client-principal"}
 
 // notToCaller is what callers must not learn: the account with the provider, its
 // rates, which are shared by all callers and known to us as health, and what it

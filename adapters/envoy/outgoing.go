@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,9 +65,26 @@ func NewOutgoing(asked decision.Headers, dialect llm.Dialect, body bool) Outgoin
 // hidden reports whether a header stays here. Host is Envoy's to write.
 func hidden(name, value string) bool {
 	if name == "host" || slices.Contains(notMutable, name) {
-		return false
+		// An Envoy that believes its callers has this one from them; with a key in it, it
+		// finds no route.
+		return name == "x-forwarded-proto" && strings.Contains(value, decision.KeyPrefix)
 	}
 	return door.HiddenFromProvider(name) || slices.Contains(fromEnvoy, name) || door.IsHop(name) || strings.Contains(value, decision.KeyPrefix)
+}
+
+// KeyInPath says what is wrong with a path that goes on as the caller wrote it and has a
+// key in it, or in its query, where some clients put one; "": nothing. There is no
+// taking it out: a filter may not be able to write paths, and who let the path through
+// has let it through as it is.
+func KeyInPath(path string) string {
+	plain, err := url.PathUnescape(path)
+	if err != nil {
+		plain = path
+	}
+	if !strings.Contains(plain, decision.KeyPrefix) && !strings.Contains(path, decision.KeyPrefix) {
+		return ""
+	}
+	return "a key stands in the path, or in its query, which the provider would be sent as it is: send the key in a header"
 }
 
 // Retry tells the router how often the call may be tried, and after what: after a reset

@@ -66,6 +66,9 @@ func (a *Authorizer) checkHTTP(r *http.Request, gateway string) verdict {
 	if body == nil && r.ContentLength != 0 {
 		headers[headerPartial] = "true" // it is there, and was not read
 	}
+	if why := envoy.KeyInPath(path); why != "" {
+		return failed(door.Failed{Status: 400, Code: string(decision.Malformed), Message: why})
+	}
 	q, p := a.question(r.Method, path, headers, body, gateway, envoy.ProfileHeader)
 	if p == nil && len(body) > 0 && !isJSON(headers["content-type"]) {
 		p = &door.Problem{Kind: door.BadEnvelope, Where: "content-type",

@@ -52,6 +52,9 @@ func (a *Authorizer) verdictOf(q *asked, answer *decision.Answer) (verdict, erro
 		return failed(door.Failed{Dialect: dialectOf(&q.request), DecisionID: answer.DecisionID, Status: 404, Code: string(decision.PathUnknown),
 			Message: "this path is let through unjudged, and this Envoy does not know which provider it is for"}), nil
 	}
+	if why := envoy.KeyInPath(q.request.Path); why != "" && len(order) == 0 {
+		return failed(door.Failed{Dialect: dialectOf(&q.request), DecisionID: answer.DecisionID, Status: 400, Code: string(decision.Malformed), Message: why}), nil
+	}
 	return v, a.goesOn(&v, q, answer, &told, order)
 }
 

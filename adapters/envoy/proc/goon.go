@@ -54,6 +54,9 @@ type place struct {
 // pass lets a call through that a rule says is not judged. The caller's key stays
 // here all the same.
 func (s *stream) pass(in reply, a *decision.Answer) *pb.ProcessingResponse {
+	if why := envoy.KeyInPath(s.asked.question.Path); why != "" {
+		return s.fails(door.Failed{DecisionID: a.DecisionID, Status: http.StatusBadRequest, Code: string(decision.Malformed), Message: why})
+	}
 	s.stage = passing
 	o := envoy.NewOutgoing(s.asked.question.Headers, s.asked.route.Dialect, false)
 	m := in(&pb.CommonResponse{HeaderMutation: &pb.HeaderMutation{RemoveHeaders: append(o.Remove, s.asked.keyed...)}})

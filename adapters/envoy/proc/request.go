@@ -87,9 +87,10 @@ func (s *stream) requestHeaders(m *pb.ProcessingRequest, h *pb.HttpHeaders) *pb.
 		return s.decide(headersReply, nil, true)
 	case !s.sendsBodies(m.GetProtocolConfig()):
 		return s.impossible()
-	case s.tooLong() || s.p.Keys != nil && !s.p.Keys.Knows(a.question.Headers):
+	case a.route.Endpoint == "" || s.tooLong() || s.p.Keys != nil && !s.p.Keys.Knows(a.question.Headers):
 		// The decision says what is wrong, in the dialect, and writes it down; no memory
-		// is spent on the body of somebody without a good key.
+		// is spent on the body of somebody without a good key, and no wait on one that is
+		// not read: of a path that is not judged, or of a CONNECT, which never ends.
 		return s.decide(headersReply, nil, false)
 	}
 	a.cleaned = true
