@@ -18,18 +18,10 @@ const (
 // fromProvider is the word for an answer that came through whole.
 const fromProvider = "via_upstream"
 
-// routerDetails are the router's own words for a try that it could not send.
+// routerDetails are the router's own words for a try that it could not send. A word that
+// is not here may be one of a call that was billed.
 var routerDetails = []string{
 	"route_not_found", "direct_response", "cluster_not_found", "no_healthy_upstream", "maintenance_mode", "lua_response", "failed_to_inject_credential",
-}
-
-// unsentDetails are other words of Envoy's for calls that it answered itself before
-// anything was sent, as long as nothing was: ext_proc may also break while an answer
-// goes by, and then the word is the same. A word that is not here may be one of a call
-// that was billed.
-var unsentDetails = []string{
-	"ext_authz_denied", "ext_authz_error", "ext_proc_error", "rbac_access_denied",
-	"request_payload_too_large", "path_normalization_failed", "request_headers_timeout", "overload",
 }
 
 // unsentResets are the reasons of a reset before the answer that mean that there was no
@@ -57,15 +49,18 @@ func endingOf(e *datav3.HTTPAccessLogEntry) ending {
 		}
 		return brokeOff
 	}
-	c := e.GetCommonProperties()
-	routed := c.GetUpstreamRequestAttemptCount() > 0 || c.GetUpstreamRemoteAddress() != nil
-	switch {
-	case hasPrefix(details, routerDetails), !routed && hasPrefix(details, unsentDetails):
-		return unsent
-	case !routed && c.GetUpstreamCluster() == "":
-		return unsent // the caller left before the router had the call
+	if hasPrefix(details, routerDetails) || !routed(e.GetCommonProperties()) {
+		return unsent // by the router, or the call has not come as far: its caller left, or a filter refused it
 	}
 	return brokeOff
+}
+
+// routed reports whether the router has tried the call. What Envoy says by itself
+// before that, by whatever word, cost nothing; after it the same word may be one of a
+// call that was billed: ext_proc may break while an answer goes by. That a cluster is
+// named says nothing: it is the route's, from before we were asked.
+func routed(c *datav3.AccessLogCommon) bool {
+	return c.GetUpstreamRequestAttemptCount() > 0 || c.GetUpstreamRemoteAddress() != nil || c.GetTimeToFirstUpstreamTxByte() != nil
 }
 
 // cut reports whether an answer that came from a provider did not come to its end.

@@ -208,3 +208,8 @@ func at(cluster string) func(*entry) {
 func times(n uint32) func(*entry) {
 	return func(e *entry) { e.CommonProperties.UpstreamRequestAttemptCount = n }
 }
+
+// unrouted says that the call did not come as far as the router.
+func unrouted(e *entry) {
+	e.CommonProperties.UpstreamRequestAttemptCount, e.CommonProperties.TimeToFirstUpstreamTxByte = 0, nil
+}

@@ -126,9 +126,19 @@ var stories = []struct {
 		report(ended(journal.OutcomeAborted, 0))},
 	{"it was too slow when the provider had answered", chat(allowedByProc, tried("a", "200"), details(503, "ext_proc_error_per-message_timeout_exceeded")),
 		report(func(r *decision.Report) { r.Outcome = journal.OutcomeAborted })},
-	{"it broke before the router had the call", chat(allowedByProc, silent, details(503, "ext_proc_error_gRPC_error_14{Connection_refused}"), times(0)),
-		report(ended(journal.OutcomeNotSent, 0))},
-	{"a filter behind ours refused it", chat(allowed, silent, details(403, "rbac_access_denied_matched_policy[none]"), times(0)), report(ended(journal.OutcomeNotSent, 0))},
+	{"it broke before the router had the call", chat(allowedByProc, silent, details(503, "ext_proc_error_gRPC_error_14{Connection_refused}"), unrouted),
+		report(func(r *decision.Report) {
+			ended(journal.OutcomeNotSent, 0)(r)
+			r.LatencyMS = 500
+		})},
+	{"the caller left before the router had the call", chat(allowed, silent, unrouted, details(0, "downstream_remote_disconnect"), at("deny")), report(func(r *decision.Report) {
+		ended(journal.OutcomeNotSent, 0)(r)
+		r.LatencyMS = 500
+	})},
+	{"a filter behind ours refused it", chat(allowed, silent, details(403, "rbac_access_denied_matched_policy[none]"), unrouted), report(func(r *decision.Report) {
+		ended(journal.OutcomeNotSent, 0)(r)
+		r.LatencyMS = 500
+	})},
 	{"routes of somebody's own tried it again", chat(allowed, counted, at("their-cluster"), func(e *entry) { e.CommonProperties.UpstreamRequestAttemptCount = 2 }), report(func(r *decision.Report) {
 		used(12, 34)(r)
 		r.Rank = journal.RankEstimate
@@ -184,6 +194,7 @@ func TestWhatNobodyDecided(t *testing.T) {
 		{"we refused it", chat(silent, details(402, "ext_authz_denied"), func(e *entry) { e.put(envoy.NamespaceAuthz, envoy.Refused("d-2", "budget_exhausted")) }), nil},
 		{"we refused it over HTTP, which has no metadata then", chat(silent, details(402, "ext_authz_denied")), nil},
 		{"we refused it by ext_proc", chat(silent, details(402, "signalbox_budget_exhausted"), func(e *entry) { e.put(envoy.NamespaceCall, envoy.Refused("d-2", "budget_exhausted")) }), nil},
+		{"the caller left before anybody was asked", chat(silent, unrouted, details(0, "downstream_remote_disconnect"), at("deny")), nil},
 		{"no call at all", chat(path("/healthz")), nil},
 		{"no route for it, so nobody was asked", chat(silent, details(404, "route_not_found"), at("")), nil},
 		{"one try, logged by itself", chat(func(e *entry) { e.CommonProperties.AccessLogType = datav3.AccessLogType_UpstreamEnd }), nil},
