@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/signalbox-dev/signalbox/adapters/door"
+	"github.com/signalbox-dev/signalbox/adapters/envoy"
 	"github.com/signalbox-dev/signalbox/decision"
 	"github.com/signalbox-dev/signalbox/decision/llm"
 	"github.com/signalbox-dev/signalbox/registry"
@@ -85,16 +86,29 @@ func strip(d *registry.Deployment) *headerv3.HeaderMutation {
 		out = append(out, &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Remove{Remove: name}})
 	}
 	for _, p := range append(prefixes, "x-envoy-") {
-		out = append(out, &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{
-			KeyMatcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: p}},
-		}}})
+		out = append(out, without(p))
 	}
 	// An answer that is encoded could not be read for its usage.
 	out = append(out, write("accept-encoding", "identity", corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD))
 	if d.ModelRef != nil && d.ModelRef.Dialect == registry.DialectAnthropic {
 		out = append(out, write(door.HeaderAnthropicVersion, door.AnthropicVersion, corev3.HeaderValueOption_ADD_IF_ABSENT))
 	}
-	return &headerv3.HeaderMutation{Mutations: &headerv3.Mutations{RequestMutations: out}}
+	return &headerv3.HeaderMutation{Mutations: &headerv3.Mutations{RequestMutations: out, ResponseMutations: signed(d)}}
+}
+
+// signed says to the caller who answered, and takes out what a provider says in our name.
+func signed(d *registry.Deployment) []*mutationv3.HeaderMutation {
+	return []*mutationv3.HeaderMutation{
+		without("x-signalbox-"),
+		write(envoy.HeaderDeployment, d.Name, corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD),
+	}
+}
+
+// without takes out all headers whose names begin so.
+func without(prefix string) *mutationv3.HeaderMutation {
+	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{
+		KeyMatcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: prefix}},
+	}}}
 }
 
 func write(name, value string, how corev3.HeaderValueOption_HeaderAppendAction) *mutationv3.HeaderMutation {

@@ -145,9 +145,11 @@ function envoy_on_request(handle)
   end
 end
 
+-- What is noted is sent on as text, and one byte that is none would break the message:
+-- the answer with ext_proc, and with the access log all that stands beside it.
 local function copy(into, headers, name)
   local value = headers:get(name)
-  if value and #value <= LONGEST then
+  if value and #value <= LONGEST and value:find("^[ -~]*$") then
     into[name] = value
   end
 end
