@@ -35,6 +35,7 @@ func (groups) ID(n *corev3.Node) string {
 // node is one connected Envoy.
 type node struct {
 	gateway string
+	admit   func() error // why it would not be let in any more
 	since   time.Time
 	known   bool // it has said who it is
 	id      string
@@ -47,6 +48,7 @@ type node struct {
 	has     map[string]string // clusters, with the version of each
 	refused map[string]string // clusters, with the version of each
 	others  map[string]bool   // types that it asks for in vain
+	named   int               // resources that it has asked for by name, and not given up
 	nack    *Nack
 }
 
@@ -62,6 +64,13 @@ const maxSent = 16
 
 // maxOthers bounds the types that an Envoy asks for in vain: xDS has a dozen.
 const maxOthers = 16
+
+// maxNamed bounds the resources that one Envoy asks for by name, of all types, and
+// maxName the length of a name: the server keeps each for as long as the Envoy is there.
+const (
+	maxNamed = 64 << 10
+	maxName  = 512
+)
 
 // maxNack bounds what is kept of an Envoy's words.
 const maxNack = 4 << 10
@@ -95,7 +104,7 @@ func (c *callbacks) OnDeltaStreamOpen(ctx context.Context, id int64, _ string) e
 	if len(c.s.nodes) >= c.s.Options.Nodes {
 		return status.Error(codes.ResourceExhausted, errTooMany.Error())
 	}
-	c.s.nodes[id] = &node{gateway: gateway, since: c.s.Now(), sent: map[string][]push{}, acked: map[string]string{}, has: map[string]string{}, refused: map[string]string{}, others: map[string]bool{}}
+	c.s.nodes[id] = &node{gateway: gateway, admit: func() error { _, err := c.s.admitted(ctx); return err }, since: c.s.Now(), sent: map[string][]push{}, acked: map[string]string{}, has: map[string]string{}, refused: map[string]string{}, others: map[string]bool{}}
 	c.s.Observe.Connected(len(c.s.nodes))
 	return nil
 }
@@ -122,6 +131,13 @@ func (c *callbacks) OnStreamDeltaRequest(id int64, req *discoveryv3.DeltaDiscove
 	if n == nil {
 		return status.Error(codes.Internal, "this stream is not known")
 	}
+	// Who was revoked has no word any more on which clusters calls may be sent to.
+	if err := n.admit(); err != nil {
+		return err
+	}
+	if err := n.asksFor(req); err != nil {
+		return err
+	}
 	if !n.known {
 		n.introduce(req.GetNode())
 		c.s.greet(n)
@@ -141,6 +157,20 @@ func (c *callbacks) OnStreamDeltaRequest(id int64, req *discoveryv3.DeltaDiscove
 		c.s.answered(n, req)
 	}
 	c.s.judge(c.s.Now())
+	return nil
+}
+
+// asksFor counts what an Envoy asks for by name. There are a few resources for each
+// deployment, so that one who asks for more than the bound only fills our memory.
+func (n *node) asksFor(req *discoveryv3.DeltaDiscoveryRequest) error {
+	n.named = max(0, n.named-len(req.GetResourceNamesUnsubscribe())) + len(req.GetResourceNamesSubscribe())
+	tooMany := n.named > maxNamed || len(req.GetInitialResourceVersions()) > maxNamed
+	for _, name := range req.GetResourceNamesSubscribe() {
+		tooMany = tooMany || len(name) > maxName
+	}
+	if tooMany {
+		return status.Error(codes.ResourceExhausted, "this Envoy asks for more resources, or for longer names, than there are")
+	}
 	return nil
 }
 
