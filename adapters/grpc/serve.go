@@ -33,7 +33,7 @@ func NewServer(c Config, tls door.TLS) (*Server, error) {
 	}
 	s := &Server{log: c.Log, ending: make(chan struct{})}
 	s.end = sync.OnceFunc(func() { close(s.ending) })
-	s.server = grpc.NewServer(append(Options(config, c.Body, c.Streams, c.Log), grpc.ChainStreamInterceptor(s.untilEnding))...)
+	s.server = grpc.NewServer(append(Options(config, c.Body, c.Streams, c.Log), grpc.ChainStreamInterceptor(s.untilEnding), grpc.InTapHandle(proven(c.Guard, c.Log)))...)
 	s.health = New(c).Register(s.server)
 	for _, service := range c.Beside {
 		service.Register(s.server)
