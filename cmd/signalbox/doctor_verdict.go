@@ -88,6 +88,8 @@ func judgeSeen(s *doctorSeen) verdict {
 		return verdict{passedBy, fixPassed} // a provider's own words
 	case s.status == 404 || s.status == 405:
 		return verdict{is: unrouted}
+	case s.check == checkUnknown && s.status == 400:
+		return verdict{is: unrouted} // a path that can be read in two ways is refused at the gateway's door
 	}
 	return verdict{barred, fixBarred}
 }
@@ -105,6 +107,10 @@ func judgeDecided(s *doctorSeen) verdict {
 	case s.status < 300 || s.code == "":
 		return verdict{passedBy, fixAllowed}
 	case code == expected[s.check]:
+		return verdict{is: wired}
+	case s.check == checkUnknown && code != decision.JournalUnavailable:
+		// A gateway that tidies paths up asks about a path that is judged, and the canary,
+		// which has nothing to say and nothing to spend, is refused for that.
 		return verdict{is: wired}
 	case fixGarbled[code] != "":
 		return verdict{garbled, fixGarbled[code]}
