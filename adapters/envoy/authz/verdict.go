@@ -30,7 +30,7 @@ type verdict struct {
 
 // verdictOf reads an answer.
 func (a *Authorizer) verdictOf(q *asked, answer *decision.Answer) (verdict, error) {
-	told := render(&q.request, answer)
+	told := envoy.Told(&q.request, answer)
 	v := verdict{how: Allowed, denied: told.Response, caller: told.CallerHeaders}
 	switch {
 	case answer.Refusal != nil:
@@ -45,7 +45,7 @@ func (a *Authorizer) verdictOf(q *asked, answer *decision.Answer) (verdict, erro
 		}
 		return v.about(answer.DecisionID, why), nil
 	}
-	order := a.order(answer.Plan)
+	order := envoy.Order(answer.Plan, q.profile, a.Usable)
 	if q.profile == envoy.ProfileOrder && len(order) == 0 {
 		// A path that a rule lets through unjudged: routes of xds know providers by their
 		// models alone. A gateway with routes of its own knows where it goes.
@@ -58,43 +58,9 @@ func (a *Authorizer) verdictOf(q *asked, answer *decision.Answer) (verdict, erro
 	return v, a.goesOn(&v, q, answer, &told, order)
 }
 
-// render is the answer as every gateway reads it, without the body, which nobody here
-// reads there and which would be copied.
-func render(req *decision.Request, answer *decision.Answer) door.Answer {
-	if answer.Plan == nil || answer.Plan.Body == nil {
-		return door.Render(req, answer)
-	}
-	light, plan := *answer, *answer.Plan
-	plan.Body, light.Plan = nil, &plan
-	return door.Render(req, &light)
-}
-
-// order is the deployments that the Envoys have, in the plan's order. Where they have
-// none of them it is all: Envoy then says that it cannot, which is the truth.
-func (a *Authorizer) order(plan *decision.Plan) []string {
-	var all, usable []string
-	for _, d := range plan.Deployments {
-		all = append(all, d.Name)
-		if a.Usable(d.Name) {
-			usable = append(usable, d.Name)
-		}
-	}
-	if len(usable) == 0 {
-		return all
-	}
-	return usable
-}
-
 // goesOn fills in where the call goes, and with which headers.
 func (a *Authorizer) goesOn(v *verdict, q *asked, answer *decision.Answer, told *door.Answer, order []string) error {
 	v.out = envoy.NewOutgoing(q.request.Headers, answer.Dialect, len(q.request.Body) > 0)
-	if q.profile == envoy.ProfileHeader {
-		// Whether the Envoys have xds's clusters says nothing of somebody's own routes.
-		order = order[:0:0]
-		if len(answer.Plan.Deployments) > 0 {
-			order = append(order, answer.Plan.Deployments[0].Name)
-		}
-	}
 	call, err := envoy.NewCall(&q.request, answer, told, order, false)
 	if err != nil {
 		return err

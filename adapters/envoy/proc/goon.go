@@ -18,10 +18,6 @@ import (
 	"github.com/signalbox-dev/signalbox/registry"
 )
 
-// maxTries bounds the deployments tried for one call, however many the answer names:
-// a report has room for as many.
-const maxTries = 32
-
 // call is one that has been allowed, without its body: what is needed to its end.
 type call struct {
 	DecisionID string
@@ -68,7 +64,7 @@ func (s *stream) pass(in reply, a *decision.Answer) *pb.ProcessingResponse {
 // model in it; with the headers that providers may see; and with what the routes, the
 // later tries and the access log are to know.
 func (s *stream) goOn(in reply, req *decision.Request, a *decision.Answer, told *door.Answer) (how string, _ *pb.ProcessingResponse) {
-	order := s.order(a.Plan)
+	order := envoy.Order(a.Plan, s.profile, s.p.Usable)
 	body, err := envoy.OutgoingBody(req, a.Plan, order[0])
 	var c envoy.Call
 	if err == nil {
@@ -92,29 +88,6 @@ func (s *stream) goOn(in reply, req *decision.Request, a *decision.Answer, told 
 	}
 	m.DynamicMetadata = &structpb.Struct{Fields: fields}
 	return decidedGo, m
-}
-
-// order is whom to try. Somebody's own routes take one, and what they make of it is
-// theirs.
-func (s *stream) order(plan *decision.Plan) []string {
-	places := plan.Deployments[:min(len(plan.Deployments), maxTries)]
-	if s.profile == envoy.ProfileHeader {
-		return []string{places[0].Name}
-	}
-	var all, usable []string
-	for _, d := range places {
-		if slices.Contains(all, d.Name) {
-			continue
-		}
-		all = append(all, d.Name)
-		if s.p.Usable(d.Name) {
-			usable = append(usable, d.Name)
-		}
-	}
-	if len(usable) == 0 {
-		return all // Envoy then says that there is nobody; better than inventing it
-	}
-	return usable
 }
 
 // begin notes what is needed of the call from now on.

@@ -70,7 +70,7 @@ func (h *head) attributes(f map[string]*structpb.Value) {
 		h.cluster = v.GetStringValue()
 	}
 	if v, ok := f[attributeAttempts].GetKind().(*structpb.Value_NumberValue); ok && v.NumberValue >= 0 {
-		h.attempts = int(min(v.NumberValue, maxTries))
+		h.attempts = int(min(v.NumberValue, envoy.MaxTries))
 	}
 }
 

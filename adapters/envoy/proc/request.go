@@ -184,15 +184,7 @@ func (s *stream) answer(in reply, req *decision.Request, a *decision.Answer, err
 	if err != nil {
 		return s.undecided(req, err)
 	}
-	plan := a.Plan
-	if plan != nil {
-		// Spelt without its body, which would be copied.
-		lean := *plan
-		lean.Body, lean.Edits = nil, nil
-		a.Plan = &lean
-	}
-	told := door.Render(req, a)
-	a.Plan = plan
+	plan, told := a.Plan, envoy.Told(req, a)
 	switch {
 	case s.gone.Err() != nil:
 		// Nobody waits for the answer any more, and nothing has been sent.
