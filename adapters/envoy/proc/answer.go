@@ -24,7 +24,6 @@ type passage struct {
 	seen   bool // a part of the body has come
 	ended  bool // and was settled
 	figure bool // with the provider's figures
-	unseen bool // it may go on, and nobody here sees how far
 	bytes  int64
 
 	firstToken time.Time

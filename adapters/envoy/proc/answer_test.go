@@ -399,7 +399,7 @@ func TestStreamsThatEndAnywhere(t *testing.T) {
 					if r.Outcome != journal.OutcomeAborted || r.Usage == nil || r.Usage.Output != 3 {
 						t.Error(at)
 					}
-				case n == 0 || rule != registry.AbortSeen || reset: // a caller who leaves does not reset it: it may go on without us
+				case n == 0 || rule != registry.AbortSeen:
 					if r.Outcome != journal.OutcomeAborted || r.Usage != nil || r.SeenOutputTokens != -1 {
 						t.Error(at)
 					}

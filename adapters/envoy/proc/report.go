@@ -3,7 +3,6 @@ package proc
 import (
 	"context"
 	"errors"
-	"io"
 	"time"
 
 	"github.com/signalbox-dev/signalbox/adapters/door"
@@ -99,10 +98,9 @@ func (s *stream) used(r *decision.Report) {
 
 // seen adds what had come of an answer that broke off, where the provider's rule is
 // to charge that. By the other rules it is unknown, and charged as held: nobody can
-// read an answer on that Envoy has let go of. Nor is it known where Envoy has let go of
-// us: where its failure mode is open, the answer goes on to the caller without us.
+// read an answer on that Envoy has let go of.
 func (s *stream) seen(r *decision.Report) {
-	if s.rule() != registry.AbortSeen || s.call.answer.unseen {
+	if s.rule() != registry.AbortSeen {
 		return
 	}
 	p := s.call.answer
@@ -168,7 +166,6 @@ func (s *stream) leave(err error) {
 			// whose work is done, and it was shown none.
 			s.misconfigured(wrongUnseen, "an Envoy did not show us the body of an answer; if this comes again, set allow_mode_override: true in its ext_proc filter")
 		}
-		c.answer.unseen = isEnd(err) && err != io.EOF
 		s.endWithin(how, journal.OutcomeAborted, late)
 	}
 }
