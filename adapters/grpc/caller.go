@@ -23,7 +23,7 @@ func Admit(guard door.Guard) func(ctx context.Context) (gateway string, problem 
 	}
 }
 
-// Refused is a problem as the error that gRPC clients get.
+// Refused is a problem as the error that gRPC clients get, whichever service they ask.
 func Refused(p *door.Problem) error { return asError(p) }
 
 // caller is who stands at the door.

@@ -10,10 +10,9 @@ import (
 	datav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/signalbox-dev/signalbox/adapters/door"
+	doorgrpc "github.com/signalbox-dev/signalbox/adapters/grpc"
 	"github.com/signalbox-dev/signalbox/decision"
 )
 
@@ -42,7 +41,7 @@ func (s *Server) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAcce
 		// An Envoy says nothing of it, and every call that only its log can settle would
 		// be charged as held without anybody knowing why.
 		s.complain(stream.Context(), "an Envoy's access log was turned away; calls that it would settle are charged by rule", "why", p.Error())
-		return notAdmitted(p)
+		return doorgrpc.Refused(p)
 	}
 	for {
 		m, err := stream.Recv()
@@ -56,17 +55,10 @@ func (s *Server) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAcce
 		// meanwhile is nobody's any more.
 		gateway, p := s.Admit(stream.Context())
 		if p != nil {
-			return notAdmitted(p)
+			return doorgrpc.Refused(p)
 		}
 		s.take(stream.Context(), gateway, m.GetHttpLogs().GetLogEntry())
 	}
-}
-
-func notAdmitted(p *door.Problem) error {
-	if p.Kind == door.Foreign {
-		return status.Error(codes.PermissionDenied, p.Error())
-	}
-	return status.Error(codes.Unauthenticated, p.Error())
 }
 
 // take reads the entries of one message, several at once: each may wait for the journal,

@@ -6,12 +6,11 @@ import (
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
 	"github.com/signalbox-dev/signalbox/adapters/door"
 	"github.com/signalbox-dev/signalbox/adapters/envoy"
+	doorgrpc "github.com/signalbox-dev/signalbox/adapters/grpc"
 	"github.com/signalbox-dev/signalbox/decision"
 	"github.com/signalbox-dev/signalbox/journal"
 )
@@ -34,7 +33,7 @@ func (a *Authorizer) Check(ctx context.Context, m *authv3.CheckRequest) (*authv3
 	gateway, p := a.Admit(ctx)
 	if p != nil {
 		a.Observe.Checked(Unknown, a.Now().Sub(began))
-		return nil, notAdmitted(p)
+		return nil, doorgrpc.Refused(p)
 	}
 	profile := envoy.ProfileHeader
 	if said := metadata.ValueFromIncomingContext(ctx, envoy.HeaderProfile); len(said) > 0 {
@@ -44,15 +43,6 @@ func (a *Authorizer) Check(ctx context.Context, m *authv3.CheckRequest) (*authv3
 	v := a.answer(ctx, &question, p)
 	a.Observe.Checked(v.how, a.Now().Sub(began))
 	return v.response(), nil
-}
-
-// notAdmitted is the one answer that is an error: whoever asks is told nothing of any
-// call, and the route's failure mode holds.
-func notAdmitted(p *door.Problem) error {
-	if p.Kind == door.Foreign {
-		return status.Error(codes.PermissionDenied, p.Error())
-	}
-	return status.Error(codes.Unauthenticated, p.Error())
 }
 
 // answer decides a question, or tells the caller why it could not be read.

@@ -7,12 +7,11 @@ import (
 
 	pb "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
 	"github.com/signalbox-dev/signalbox/adapters/door"
 	"github.com/signalbox-dev/signalbox/adapters/envoy"
+	doorgrpc "github.com/signalbox-dev/signalbox/adapters/grpc"
 	"github.com/signalbox-dev/signalbox/decision"
 	"github.com/signalbox-dev/signalbox/decision/health"
 	"github.com/signalbox-dev/signalbox/decision/llm/follow"
@@ -100,7 +99,7 @@ func (p *Processor) Process(with pb.ExternalProcessor_ProcessServer) error {
 	ctx := with.Context()
 	gateway, problem := p.Admit(ctx)
 	if problem != nil {
-		return refused(problem)
+		return doorgrpc.Refused(problem)
 	}
 	if why := p.flights.Begin(); why != "" {
 		return p.turnAway(with, why)
@@ -108,14 +107,6 @@ func (p *Processor) Process(with pb.ExternalProcessor_ProcessServer) error {
 	defer p.flights.End()
 	s := &stream{p: p, with: with, ctx: ctx, gateway: gateway, profile: profileOf(ctx)}
 	return s.run()
-}
-
-// refused spells why a gateway is not let in.
-func refused(p *door.Problem) error {
-	if p.Kind == door.Foreign {
-		return status.Error(codes.PermissionDenied, p.Error())
-	}
-	return status.Error(codes.Unauthenticated, p.Error())
 }
 
 // profileOf is what the filter says of the routes behind it.
